@@ -1,0 +1,63 @@
+"""Decimal arithmetic of money and quantities. Nothing here accepts a float."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+from alphapulse.errors import InvalidInput
+
+ZERO = Decimal(0)
+#: Smallest fraction that the books keep of any asset: 18 places, the finest unit of any traded coin.
+QUANTUM = Decimal("1e-18")
+#: Largest magnitude accepted at the door; beyond it a number is a typing error, not money.
+CEILING = Decimal("1e15")
+
+
+def parse_decimal(text: str, field: str) -> Decimal:
+    """The Decimal a person or a payload wrote. field: named in the error.
+
+    Refuses NaN, infinities, magnitudes from 1e15 on and more than 18 decimal places.
+    """
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise InvalidInput(
+            f"{field}: {text[:40]!r} is not a number",
+            field=field,
+            fix='Write it as a plain decimal string, for example "0.125".',
+        ) from None
+    if not value.is_finite() or abs(value) >= CEILING:
+        raise InvalidInput(
+            f"{field}: {text[:40]!r} is out of range",
+            field=field,
+            fix="Use a finite number whose magnitude is below 1e15.",
+        )
+    if value and value != value.quantize(QUANTUM, rounding=ROUND_DOWN):
+        raise InvalidInput(
+            f"{field}: {text[:40]!r} has more than 18 decimal places",
+            field=field,
+            fix="Round it to 18 decimal places or fewer.",
+        )
+    return value
+
+
+def floor_to(value: Decimal, increment: Decimal) -> Decimal:
+    """The largest multiple of ``increment`` not above ``value`` in magnitude; the sign is kept."""
+    return (value / increment).to_integral_value(rounding=ROUND_DOWN) * increment
+
+
+def is_multiple(value: Decimal, increment: Decimal) -> bool:
+    return value % increment == 0
+
+
+def book(value: Decimal) -> Decimal:
+    """``value`` rounded half-even to what the books keep (18 places)."""
+    return value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN).normalize() + ZERO
+
+
+def plain(value: Decimal) -> str:
+    """``value`` for the wire and for people: no exponent, no trailing zeros."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text

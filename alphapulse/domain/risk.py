@@ -1,0 +1,337 @@
+"""From target weights to orders, and the checks that every order passes before it may leave.
+
+``size`` and ``judge`` are pure: they take values and return values. ``judge`` runs every check, also
+after the first failed one, so that one answer names everything that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from alphapulse.domain.market import Instrument
+from alphapulse.domain.money import ZERO, floor_to, is_multiple, plain
+from alphapulse.domain.orders import Order, OrderRequest, OrderType, Side
+from alphapulse.domain.portfolio import Portfolio, Price
+from alphapulse.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLimits:
+    """Limits of one fund.
+
+    max_order_notional: base currency per order. max_position_fraction: of equity, per symbol.
+    max_gross_exposure: of equity, all positions together (1 = fully invested, no leverage).
+    price_collar: how far a limit price may lie from the last price, as a fraction of it.
+    max_data_age_bars: how many bars old the last price may be. rebalance_threshold: fraction of equity
+    below which a difference to the target is left alone. fee_cushion: fraction kept back for fees and slippage.
+    """
+
+    max_order_notional: Decimal = Decimal(1_000_000)
+    max_position_fraction: Decimal = Decimal("0.5")
+    max_gross_exposure: Decimal = Decimal(1)
+    price_collar: Decimal = Decimal("0.1")
+    max_data_age_bars: int = 2
+    rebalance_threshold: Decimal = Decimal("0.02")
+    fee_cushion: Decimal = Decimal("0.005")
+
+    def __post_init__(self) -> None:
+        if self.max_order_notional <= ZERO:
+            raise InvalidInput("limits.max_order_notional must be above zero", field="limits.max_order_notional")
+        for name in ("max_position_fraction", "max_gross_exposure", "price_collar"):
+            if not ZERO < getattr(self, name) <= 1:
+                raise InvalidInput(f"limits.{name} must lie in (0, 1]", field=f"limits.{name}")
+        for name in ("rebalance_threshold", "fee_cushion"):
+            if not ZERO <= getattr(self, name) < 1:
+                raise InvalidInput(f"limits.{name} must lie in [0, 1)", field=f"limits.{name}")
+        if not 1 <= self.max_data_age_bars <= 1000:
+            raise InvalidInput("limits.max_data_age_bars must lie in [1, 1000]", field="limits.max_data_age_bars")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check and how it went. detail: ``key=value key=value`` of the figures compared."""
+
+    code: str
+    passed: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every check that was made of one request. Approved when all passed."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def approved(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def denials(self) -> tuple[str, ...]:
+        return tuple(str(check) for check in self.checks if not check.passed)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the checks compare a request with.
+
+    as_of: market time of the judgement. live_orders: the fund's orders that may still trade.
+    halts: one line per halt in force, ``scope=... reason=...``. manual: a person asked for it;
+    a halt lets through only what a person orders and what lessens a position.
+    """
+
+    portfolio: Portfolio
+    instruments: Mapping[str, Instrument]
+    limits: RiskLimits
+    as_of: datetime
+    bar_length: timedelta
+    live_orders: tuple[Order, ...] = ()
+    halts: tuple[str, ...] = ()
+    manual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What orders already on their way will take: base currency for purchases, quantity per symbol for sales."""
+
+    cash: Decimal = ZERO
+    bought: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    sold: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+
+    def with_order(self, request: OrderRequest, price: Decimal, quantity: Decimal) -> Reservation:
+        symbol = request.symbol
+        if request.side is Side.BUY:
+            return replace(
+                self,
+                cash=self.cash + price * quantity,
+                bought={**self.bought, symbol: self.bought.get(symbol, ZERO) + quantity},
+            )
+        return replace(self, sold={**self.sold, symbol: self.sold.get(symbol, ZERO) + quantity})
+
+
+def reserved_by(orders: Iterable[Order], prices: Mapping[str, Price]) -> Reservation:
+    """What live orders still take. A market order counts at the last price."""
+    reservation = Reservation()
+    for order in orders:
+        price = prices.get(order.request.symbol)
+        worth = order.request.limit_price or (price.value if price else ZERO)
+        reservation = reservation.with_order(order.request, worth, order.remaining)
+    return reservation
+
+
+def judge_plan(requests: Iterable[OrderRequest], situation: Situation) -> list[Verdict]:
+    """One verdict per request, in order; what an approved request takes is gone for the next."""
+    reservation = reserved_by(situation.live_orders, situation.portfolio.prices)
+    verdicts: list[Verdict] = []
+    for request in requests:
+        verdict = judge(request, situation, reservation)
+        verdicts.append(verdict)
+        if verdict.approved:
+            price = request.limit_price or situation.portfolio.prices[request.symbol].value
+            reservation = reservation.with_order(request, price, request.quantity)
+    return verdicts
+
+
+def judge(request: OrderRequest, situation: Situation, reservation: Reservation) -> Verdict:
+    """Every check of one request. Without an instrument or a price the later checks cannot be made."""
+    instrument = situation.instruments.get(request.symbol)
+    if instrument is None or instrument.venue != request.venue:
+        return Verdict(
+            (Check("INSTRUMENT_NOT_FOUND", False, f"venue={request.venue} symbol={request.symbol}"),)
+        )
+    last = situation.portfolio.prices.get(request.symbol)
+    if last is None:
+        return Verdict((Check("STALE_MARKET_DATA", False, f"symbol={request.symbol} price=none"),))
+    price = request.limit_price or last.value
+    return Verdict(
+        (
+            Check("INSTRUMENT_NOT_FOUND", True, f"venue={request.venue} symbol={request.symbol}"),
+            _halt(request, situation),
+            *_form(request, instrument, price),
+            *_price(request, situation, last),
+            _order_notional(request, situation, price),
+            _free_balance(request, situation, reservation, price),
+            *_exposure(request, situation, reservation, price),
+            _duplicate(request, situation),
+        )
+    )
+
+
+def _halt(request: OrderRequest, situation: Situation) -> Check:
+    held = situation.portfolio.positions.get(request.symbol)
+    reduces = request.side is Side.SELL and held is not None and request.quantity <= held.quantity
+    passed = not situation.halts or (situation.manual and reduces)
+    return Check("TRADING_HALTED", passed, "; ".join(situation.halts) or "halts=none")
+
+
+def _form(request: OrderRequest, instrument: Instrument, price: Decimal) -> tuple[Check, ...]:
+    notional = request.quantity * price
+    checks = [
+        Check(
+            "QUANTITY_PRECISION",
+            is_multiple(request.quantity, instrument.quantity_increment),
+            f"quantity={plain(request.quantity)} increment={plain(instrument.quantity_increment)}",
+        ),
+        Check(
+            "QUANTITY_BELOW_MINIMUM",
+            request.quantity >= instrument.min_quantity,
+            f"quantity={plain(request.quantity)} minimum={plain(instrument.min_quantity)}",
+        ),
+        Check(
+            "NOTIONAL_BELOW_MINIMUM",
+            notional >= instrument.min_notional,
+            f"notional={plain(notional)} minimum={plain(instrument.min_notional)}",
+        ),
+    ]
+    if request.limit_price is not None:
+        checks.append(
+            Check(
+                "PRICE_PRECISION",
+                is_multiple(request.limit_price, instrument.price_increment),
+                f"limit_price={plain(request.limit_price)} increment={plain(instrument.price_increment)}",
+            )
+        )
+    return tuple(checks)
+
+
+def _price(request: OrderRequest, situation: Situation, last: Price) -> tuple[Check, ...]:
+    age = situation.as_of - last.at
+    allowed = situation.limits.max_data_age_bars * situation.bar_length
+    checks = [
+        Check(
+            "STALE_MARKET_DATA",
+            age <= allowed,
+            f"age_s={int(age.total_seconds())} max_s={int(allowed.total_seconds())}",
+        )
+    ]
+    if request.limit_price is not None:
+        distance = abs(request.limit_price - last.value) / last.value
+        checks.append(
+            Check(
+                "PRICE_COLLAR",
+                distance <= situation.limits.price_collar,
+                f"limit_price={plain(request.limit_price)} last={plain(last.value)}"
+                f" distance={distance:.4f} max={plain(situation.limits.price_collar)}",
+            )
+        )
+    return tuple(checks)
+
+
+def _order_notional(request: OrderRequest, situation: Situation, price: Decimal) -> Check:
+    notional, limit = request.quantity * price, situation.limits.max_order_notional
+    return Check(
+        "NOTIONAL_EXCEEDS_MAX_PER_ORDER",
+        notional <= limit,
+        f"notional={plain(notional)} max={plain(limit)}",
+    )
+
+
+def _free_balance(
+    request: OrderRequest, situation: Situation, reservation: Reservation, price: Decimal
+) -> Check:
+    portfolio = situation.portfolio
+    if request.side is Side.BUY:
+        needed = request.quantity * price
+        free = portfolio.cash - reservation.cash
+        detail = f"notional={plain(needed)} free={plain(free)} asset={portfolio.base_currency}"
+        return Check("NOTIONAL_EXCEEDS_FREE_BALANCE", needed <= free, detail)
+    base = request.symbol.partition("/")[0]
+    held = portfolio.balances.get(base, ZERO)
+    if request.quantity > held:
+        return Check(
+            "SHORT_NOT_SUPPORTED",
+            False,
+            f"quantity={plain(request.quantity)} held={plain(held)} asset={base}",
+        )
+    free = held - reservation.sold.get(request.symbol, ZERO)
+    detail = f"quantity={plain(request.quantity)} free={plain(free)} asset={base}"
+    return Check("NOTIONAL_EXCEEDS_FREE_BALANCE", request.quantity <= free, detail)
+
+
+def _exposure(
+    request: OrderRequest, situation: Situation, reservation: Reservation, price: Decimal
+) -> tuple[Check, ...]:
+    """A sale lowers exposure and is never held up by these two."""
+    if request.side is Side.SELL:
+        return ()
+    portfolio, limits = situation.portfolio, situation.limits
+    equity = portfolio.equity
+    held = portfolio.positions.get(request.symbol)
+    quantity = (held.quantity if held else ZERO) + reservation.bought.get(request.symbol, ZERO)
+    position = (quantity + request.quantity) * price
+    gross = portfolio.gross_exposure + reservation.cash + request.quantity * price
+    position_limit, gross_limit = limits.max_position_fraction * equity, limits.max_gross_exposure * equity
+    return (
+        Check(
+            "POSITION_LIMIT", position <= position_limit, f"position={plain(position)} max={plain(position_limit)}"
+        ),
+        Check("GROSS_EXPOSURE_LIMIT", gross <= gross_limit, f"gross={plain(gross)} max={plain(gross_limit)}"),
+    )
+
+
+def _duplicate(request: OrderRequest, situation: Situation) -> Check:
+    twins = [
+        order.client_order_id
+        for order in situation.live_orders
+        if order.request.fingerprint() == request.fingerprint()
+    ]
+    return Check("DUPLICATE_ORDER", not twins, f"twin={twins[0]}" if twins else "twin=none")
+
+
+def size(
+    weights: Mapping[str, float],
+    portfolio: Portfolio,
+    instruments: Mapping[str, Instrument],
+    limits: RiskLimits,
+    busy: frozenset[str] = frozenset(),
+) -> list[OrderRequest]:
+    """Orders that move the portfolio to ``weights`` (fraction of equity per symbol, >= 0), sales first.
+
+    busy: symbols with an order still on its way; they are left alone. Quantities are rounded down to the
+    instrument's increment, purchases are shrunk alike to the cash that is free now (what sales of the same
+    plan bring in is spent from the next bar on), and differences below the rebalance threshold or
+    the instrument's minima are left alone. A weight of zero sells the whole position.
+    """
+    equity = portfolio.equity
+    sales: list[OrderRequest] = []
+    wanted: list[tuple[Instrument, Decimal, Decimal]] = []
+    for symbol in sorted(weights):
+        price, instrument = portfolio.prices.get(symbol), instruments.get(symbol)
+        if symbol in busy or price is None or instrument is None:
+            continue
+        held = portfolio.positions[symbol].quantity if symbol in portfolio.positions else ZERO
+        weight = min(Decimal(repr(weights[symbol])), limits.max_position_fraction)
+        difference = weight * equity - held * price.value
+        if weight > ZERO and abs(difference) < limits.rebalance_threshold * equity:
+            continue
+        if difference > ZERO:
+            wanted.append((instrument, min(difference, limits.max_order_notional), price.value))
+        elif held > ZERO:
+            quantity = held if weight == ZERO else -difference / price.value
+            quantity = min(quantity, limits.max_order_notional / price.value)
+            _add(sales, instrument, Side.SELL, quantity, price.value)
+    free = portfolio.cash * (1 - limits.fee_cushion)
+    needed = sum((notional for _, notional, _ in wanted), ZERO)
+    share = min(Decimal(1), free / needed) if needed > ZERO and free > ZERO else ZERO
+    purchases: list[OrderRequest] = []
+    for instrument, notional, price_value in wanted:
+        _add(purchases, instrument, Side.BUY, notional * share / price_value, price_value)
+    return sales + purchases
+
+
+def _add(
+    requests: list[OrderRequest], instrument: Instrument, side: Side, quantity: Decimal, price: Decimal
+) -> None:
+    quantity = floor_to(quantity, instrument.quantity_increment)
+    if quantity > ZERO and quantity >= instrument.min_quantity and quantity * price >= instrument.min_notional:
+        requests.append(
+            OrderRequest(
+                instrument.venue, instrument.symbol, side, OrderType.MARKET, quantity, leg=instrument.symbol
+            )
+        )

@@ -1,0 +1,75 @@
+"""Signals of agents and what they agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import isfinite
+
+from alphapulse.domain.market import Series
+from alphapulse.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One agent's view of one series at one closed bar.
+
+    at: close of the bar. conviction: in [-1, 1], below zero bearish; None = the agent abstained,
+    which is not neutral. confidence: in [0, 1], how much the agent trusts this very value.
+    numbers: the figures that decided, by name. rationale: one sentence for people.
+    parameters_key: canonical text of the parameters; with agent and series it identifies the computation.
+    """
+
+    agent: str
+    parameters_key: str
+    series: Series
+    at: datetime
+    conviction: float | None
+    confidence: float
+    rationale: str
+    numbers: dict[str, float] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        if self.conviction is not None and not -1.0 <= self.conviction <= 1.0:
+            raise InvalidInput(f"conviction of {self.agent} is outside [-1, 1]", field="conviction")
+        if not (isfinite(self.confidence) and 0.0 <= self.confidence <= 1.0):
+            raise InvalidInput(f"confidence of {self.agent} is outside [0, 1]", field="confidence")
+
+    @property
+    def abstains(self) -> bool:
+        return self.conviction is None
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A signal with the weight that one fund gives its agent. weight: >= 0."""
+
+    signal: Signal
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """conviction: in [-1, 1], or None when every agent abstained. votes_cast: how many did not abstain."""
+
+    conviction: float | None
+    votes_cast: int
+    votes_abstained: int
+
+
+def consensus(votes: tuple[Vote, ...]) -> Consensus:
+    """Mean conviction weighted by weight x confidence; an abstention enters neither sum."""
+    numerator = denominator = 0.0
+    cast = 0
+    for vote in votes:
+        conviction = vote.signal.conviction
+        if conviction is None:
+            continue
+        cast += 1
+        weight = vote.weight * vote.signal.confidence
+        numerator += weight * conviction
+        denominator += weight
+    abstained = len(votes) - cast
+    if denominator == 0.0:
+        return Consensus(None, cast, abstained)
+    return Consensus(max(-1.0, min(1.0, numerator / denominator)), cast, abstained)
