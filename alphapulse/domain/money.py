@@ -1,4 +1,8 @@
-"""Decimal arithmetic of money and quantities. Nothing here accepts a float."""
+"""Decimal arithmetic of money and quantities. Nothing here accepts a float.
+
+Fifteen digits before the point and twelve behind it fit Python's default precision of 28, so every sum of
+booked amounts is exact; the finest increment of Binance, Coinbase and Kraken has ten places.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from alphapulse.errors import InvalidInput
 
 ZERO = Decimal(0)
-#: Smallest fraction that the books keep of any asset: 18 places, the finest unit of any traded coin.
-QUANTUM = Decimal("1e-18")
+#: Smallest fraction that the books keep of any asset.
+QUANTUM = Decimal("1e-12")
 #: Largest magnitude accepted at the door; beyond it a number is a typing error, not money.
 CEILING = Decimal("1e15")
 
@@ -16,7 +20,7 @@ CEILING = Decimal("1e15")
 def parse_decimal(text: str, field: str) -> Decimal:
     """The Decimal a person or a payload wrote. field: named in the error.
 
-    Refuses NaN, infinities, magnitudes from 1e15 on and more than 18 decimal places.
+    Refuses NaN, infinities, magnitudes from 1e15 on and more than 12 decimal places.
     """
     try:
         value = Decimal(text)
@@ -34,9 +38,9 @@ def parse_decimal(text: str, field: str) -> Decimal:
         )
     if value and value != value.quantize(QUANTUM, rounding=ROUND_DOWN):
         raise InvalidInput(
-            f"{field}: {text[:40]!r} has more than 18 decimal places",
+            f"{field}: {text[:40]!r} has more than 12 decimal places",
             field=field,
-            fix="Round it to 18 decimal places or fewer.",
+            fix="Round it to 12 decimal places or fewer.",
         )
     return value
 
@@ -51,7 +55,7 @@ def is_multiple(value: Decimal, increment: Decimal) -> bool:
 
 
 def book(value: Decimal) -> Decimal:
-    """``value`` rounded half-even to what the books keep (18 places)."""
+    """``value`` rounded half-even to what the books keep (12 places)."""
     return value.quantize(QUANTUM, rounding=ROUND_HALF_EVEN).normalize() + ZERO
 
 

@@ -42,7 +42,7 @@ def moment(name: str, *, nullable: bool = False, primary_key: bool = False) -> C
 
 
 def money(name: str, *, nullable: bool = False) -> Column[Any]:
-    """Exact: numeric without a declared scale; the domain limits it to 18 places."""
+    """Exact: numeric without a declared scale; the domain limits it to 12 places."""
     return Column(name, Numeric(asdecimal=True), nullable=nullable)
 
 

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from alphapulse.domain.events import REQUIRED_PERMISSION, EventKind
+from alphapulse.domain.tenancy import (
+    PERMISSIONS,
+    Caller,
+    Permission,
+    Role,
+    parse_email,
+    parse_role,
+    parse_slug,
+)
+from alphapulse.errors import Forbidden, InvalidInput
+
+
+def caller(role: Role, tenant: UUID | None = UUID(int=5)) -> Caller:
+    return Caller("a@b.c", UUID(int=1), UUID(int=2), role, tenant, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_every_role_includes_what_the_lower_one_may() -> None:
+    ladder = [PERMISSIONS[role] for role in (Role.VIEWER, Role.TRADER, Role.TENANT_ADMIN, Role.PLATFORM_ADMIN)]
+    assert all(lower < higher for lower, higher in zip(ladder, ladder[1:], strict=False))
+
+
+def test_nobody_below_the_platform_touches_the_platform_or_the_shared_candles() -> None:
+    reserved = {
+        Permission.PLATFORM_READ,
+        Permission.PLATFORM_WRITE,
+        Permission.TENANTS_WRITE,
+        Permission.MARKET_WRITE,
+    }
+    assert all(not reserved & PERMISSIONS[role] for role in Role if role is not Role.PLATFORM_ADMIN)
+
+
+def test_a_viewer_may_look_and_not_trade() -> None:
+    viewer = caller(Role.VIEWER)
+    viewer.require(Permission.ORDERS_READ)
+    with pytest.raises(Forbidden, match="viewer may not orders.write"):
+        viewer.require(Permission.ORDERS_WRITE)
+
+
+def test_a_platform_admin_without_a_tenant_is_told_to_name_one() -> None:
+    with pytest.raises(InvalidInput, match="needs a tenant"):
+        caller(Role.PLATFORM_ADMIN, None).require_tenant()
+
+
+def test_every_kind_of_event_names_the_permission_it_needs() -> None:
+    assert set(REQUIRED_PERMISSION) == set(EventKind)
+
+
+@pytest.mark.parametrize("slug", ["", "a", "-ab", "ab-", "Acme", "ac me", "a" * 41, "аcme", "ab\n"])
+def test_a_slug_that_could_be_mistaken_is_refused(slug: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_slug(slug)
+
+
+def test_addresses_are_compared_without_case_and_only_in_ascii() -> None:
+    assert parse_email("Ann@Example.COM") == "ann@example.com"
+    for text in ("ann", "ann@", "a b@c.d", "аnn@example.com", "ann@exa\x00mple.com"):
+        with pytest.raises(InvalidInput):
+            parse_email(text)
+
+
+def test_nobody_becomes_platform_admin_by_membership() -> None:
+    with pytest.raises(InvalidInput):
+        parse_role("platform_admin")
