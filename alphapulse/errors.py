@@ -10,6 +10,7 @@ AlphaPulseError
 │   ├── Conflict                the thing is in a state that does not allow this
 │   │   ├── AlreadyExists       the name or id is taken
 │   │   └── IdempotencyMismatch the same key came with another request
+│   ├── InputNeeded             a question must be answered, and nobody can be asked
 │   └── LimitBreached           a risk limit or a halt stands against it: carries every denial
 ├── TryAgain                    nothing is wrong with the request; repeat it later
 │   ├── Unavailable             a part we need does not answer (database, venue, provider)
@@ -145,3 +146,9 @@ class DriftFound(AlphaPulseError):
 
 class Defect(AlphaPulseError):
     code = "defect"
+
+
+class InputNeeded(Refused):
+    """No terminal, or --no-input: the fix names the option that answers in advance."""
+
+    code = "input_needed"

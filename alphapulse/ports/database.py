@@ -45,9 +45,7 @@ class Transaction(Protocol):
 class Database(Protocol):
     """Opens transactions. Leaving the block commits, an exception rolls back. Never await the network inside one."""
 
-    def transaction(
-        self, tenant_id: UUID, *, user_id: UUID | None = None
-    ) -> AbstractAsyncContextManager[Transaction]:
+    def transaction(self, tenant_id: UUID, *, user_id: UUID | None = None) -> AbstractAsyncContextManager[Transaction]:
         """Row-level security shows and takes rows of ``tenant_id`` only.
 
         user_id: also binds the user, which opens that user's own row, keys and sessions.

@@ -10,7 +10,10 @@ from alphapulse.quant.window import Window
 
 
 class MarketData(Protocol):
-    """A source of closed candles for some venues. Raises Unavailable when it cannot be reached, NotFound for a foreign series."""
+    """A source of closed candles for some venues.
+
+    Raises Unavailable when it cannot be reached, NotFound for a series that is not its own.
+    """
 
     async def candles(self, series: Series, since: datetime, until: datetime) -> Window:
         """Bars that open at ``since`` or later and had closed at ``until``; the forming bar never."""

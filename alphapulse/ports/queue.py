@@ -22,5 +22,12 @@ class Queue(Protocol):
         tenant_id: UUID | None = None,
         urgent: bool = False,
     ) -> UUID:
-        """Add a job in the transaction of what caused it: no commit, no job. Returns the id that ``jobs list`` shows."""
+        """Add a job in the transaction of what caused it: no commit, no job. Returns the id of ``jobs list``."""
+        ...
+
+    async def requeue(self, tx: Transaction, job_id: UUID) -> None:
+        """Put a failed job back in line under the same id, its attempts counted anew, in this transaction.
+
+        Raises NotFound when the transaction does not see the job, Conflict unless it has failed.
+        """
         ...

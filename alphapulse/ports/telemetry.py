@@ -6,13 +6,13 @@ from typing import Protocol
 
 
 class Telemetry(Protocol):
-    def count(self, name: str, by: float = 1, **labels: str) -> None:
+    def count(self, name: str, /, by: float = 1, **labels: str) -> None:
         """Add to a counter, for example ``count("orders_total", status="filled")``."""
         ...
 
-    def gauge(self, name: str, value: float, **labels: str) -> None: ...
+    def gauge(self, name: str, /, value: float, **labels: str) -> None: ...
 
-    def observe(self, name: str, seconds: float, **labels: str) -> None:
+    def observe(self, name: str, /, seconds: float, **labels: str) -> None:
         """One measured duration, into a histogram."""
         ...
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from alphapulse.tables import agents, events, funds, jobs, tenancy, trading
 from alphapulse.tables.columns import METADATA
 
-#: Every table that holds rows of a tenant; each has row-level security, and a row of one tenant is never seen by another.
-TENANT_TABLES = tuple(
-    sorted(table.name for table in METADATA.tables.values() if "tenant_id" in table.columns)
-)
+#: Every table that holds rows of a tenant; each has row-level security: no tenant ever sees a row of another.
+TENANT_TABLES = tuple(sorted(table.name for table in METADATA.tables.values() if "tenant_id" in table.columns))
 
 __all__ = ["METADATA", "TENANT_TABLES", "agents", "events", "funds", "jobs", "tenancy", "trading"]

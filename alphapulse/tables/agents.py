@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Double, Column, Table
+from sqlalchemy import Column, Double, Table
 
 from alphapulse.tables.columns import METADATA, document, moment, text
 

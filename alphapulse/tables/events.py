@@ -15,6 +15,7 @@ EVENT_HEADS = Table(
     Column("sequence", BigInteger, nullable=False),
 )
 
+#: What happened to a tenant, for streams and readers; resumed by sequence.
 EVENTS = Table(
     "events",
     METADATA,
@@ -36,6 +37,7 @@ AUDIT_HEADS = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
+#: Every request and who made it, as a hash chain per tenant; nothing in it is ever changed.
 AUDIT_EVENTS = Table(
     "audit_events",
     METADATA,

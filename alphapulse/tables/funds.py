@@ -21,6 +21,7 @@ def of_fund() -> ForeignKeyConstraint:
     )
 
 
+#: One row per fund; what it trades and how stands in fund_configs.
 FUNDS = Table(
     "funds",
     METADATA,
@@ -38,6 +39,7 @@ FUNDS = Table(
     Index(None, "state", "timeframe"),
 )
 
+#: Every version of a fund's configuration; funds.config_version names the one in force.
 FUND_CONFIGS = Table(
     "fund_configs",
     METADATA,
@@ -50,6 +52,7 @@ FUND_CONFIGS = Table(
     of_fund(),
 )
 
+#: Runs of a fund over past bars; the cursor moves in the bar's last transaction, so a restart resumes.
 REPLAYS = Table(
     "replays",
     METADATA,
@@ -67,6 +70,7 @@ REPLAYS = Table(
     Index(None, "state"),
 )
 
+#: A fund's worth at the close of each bar, base currency; benchmark: the worth of holding instead.
 EQUITY = Table(
     "equity",
     METADATA,

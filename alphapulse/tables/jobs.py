@@ -35,6 +35,7 @@ JOBS = Table(
     Index(None, "tenant_id", "queued_at"),
 )
 
+#: Jobs that an operator has paused.
 JOB_CONTROLS = Table(
     "job_controls",
     METADATA,

@@ -10,6 +10,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, Table, U
 
 from alphapulse.tables.columns import METADATA, SCHEMA, identity, moment, tenant_id, text
 
+#: The organisations on this platform.
 TENANTS = Table(
     "tenants",
     METADATA,
@@ -22,6 +23,7 @@ TENANTS = Table(
     UniqueConstraint("slug"),
 )
 
+#: People and the platform's own keys' owners, across tenants.
 USERS = Table(
     "users",
     METADATA,
@@ -33,6 +35,7 @@ USERS = Table(
     UniqueConstraint("email"),
 )
 
+#: Who belongs to which tenant, as what.
 MEMBERSHIPS = Table(
     "memberships",
     METADATA,

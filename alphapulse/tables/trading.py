@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import text as sql
 
 from alphapulse.tables.columns import METADATA, SCHEMA, document, identity, moment, money, tenant_id, text
 from alphapulse.tables.funds import of_fund
@@ -30,6 +31,7 @@ DECISIONS = Table(
     UniqueConstraint("tenant_id", "fund_id", "at"),
 )
 
+#: Every order, denied ones too, with its checks; committed before any venue is called.
 ORDERS = Table(
     "orders",
     METADATA,
@@ -45,6 +47,7 @@ ORDERS = Table(
     text("type"),
     money("quantity"),
     money("limit_price", nullable=True),
+    text("timeframe"),  # bars that a simulated venue fills the order against
     text("fingerprint"),
     text("status"),
     money("filled_quantity"),
@@ -61,8 +64,15 @@ ORDERS = Table(
     Index(None, "tenant_id", "fund_id", "status"),
     Index(None, "tenant_id", "fund_id", "at"),
     Index(None, "tenant_id", "decision_id"),
+    Index(
+        "orders_live_idx",
+        "tenant_id",
+        "fund_id",
+        postgresql_where=sql("status IN ('intended', 'unknown', 'open', 'partially_filled')"),
+    ),
 )
 
+#: Every move of an order through its life, in order.
 ORDER_EVENTS = Table(
     "order_events",
     METADATA,
@@ -78,6 +88,7 @@ ORDER_EVENTS = Table(
     of_order(),
 )
 
+#: Executions, once each: the venue's own id is part of the key.
 FILLS = Table(
     "fills",
     METADATA,
@@ -85,6 +96,7 @@ FILLS = Table(
     identity("order_id", primary_key=True),
     text("venue_fill_id", primary_key=True),
     identity("fund_id"),
+    Column("sequence", BigInteger, nullable=False),  # 1, 2, 3 ... per fund: the order in which they were booked
     text("symbol"),
     text("side"),
     money("price"),
@@ -95,6 +107,7 @@ FILLS = Table(
     moment("recorded_at"),
     of_order(),
     of_fund(),
+    UniqueConstraint("tenant_id", "fund_id", "sequence"),
     Index(None, "tenant_id", "fund_id", "at"),
 )
 
@@ -116,6 +129,7 @@ LEDGER = Table(
     Index(None, "tenant_id", "fund_id", "at"),
 )
 
+#: Sum of the ledger per fund and asset.
 BALANCES = Table(
     "balances",
     METADATA,
@@ -126,6 +140,7 @@ BALANCES = Table(
     of_fund(),
 )
 
+#: What a fund holds per symbol, derived from its fills.
 POSITIONS = Table(
     "positions",
     METADATA,
