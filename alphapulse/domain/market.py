@@ -153,3 +153,34 @@ class Gap:
     start: datetime
     end: datetime
     bars: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """What is stored of one series. first, last: open of its first and newest bar; gaps: runs of missing bars between.
+
+    source: where the newest bars came from, "import" or the venue they were fetched from.
+    """
+
+    venue: str
+    symbol: str
+    timeframe: Timeframe
+    first: datetime
+    last: datetime
+    bars: int
+    gaps: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What one file brought. rows: candles in the file; added: bars that were new; duplicates: rows already known.
+
+    gaps: runs of bars missing between the file's first and last candle, after the import.
+    """
+
+    series: Series
+    rows: int
+    added: int
+    duplicates: int
+    gaps: tuple[Gap, ...]

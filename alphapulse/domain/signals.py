@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
@@ -73,3 +74,64 @@ def consensus(votes: tuple[Vote, ...]) -> Consensus:
     if denominator == 0.0:
         return Consensus(None, cast, abstained)
     return Consensus(max(-1.0, min(1.0, numerator / denominator)), cast, abstained)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentParameter:
+    """One number that steers an agent or an allocator. minimum, maximum: inclusive. whole: only integers make sense."""
+
+    name: str
+    default: float
+    minimum: float
+    maximum: float
+    meaning: str
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """An agent as shown. lookback: bars it needs at its default parameters. formula, source: what it computes, and
+    whose idea that is.
+
+    version: rises when the formula changes, so that signals of two formulas are never taken for one.
+    """
+
+    name: str
+    version: int
+    summary: str
+    formula: str
+    source: str
+    parameters: tuple[AgentParameter, ...]
+    lookback: int
+
+
+def complete_parameters(
+    declared: tuple[AgentParameter, ...], given: Mapping[str, float], path: str
+) -> dict[str, float]:
+    """``given`` with every default filled in, in declared order.
+
+    path: dotted path of the parameters, for the error. Raises InvalidInput for an unknown name, a value that is
+    no finite number, outside its range, or fractional where only integers make sense.
+    """
+    known = {parameter.name: parameter for parameter in declared}
+    for name in given:
+        if name not in known:
+            raise InvalidInput(
+                f"{path}.{name[:60]}: no such parameter",
+                field=f"{path}.{name[:60]}",
+                fix=f"Known parameters: {', '.join(known) or 'none'}.",
+            )
+    return {name: _checked(parameter, given.get(name, parameter.default), path) for name, parameter in known.items()}
+
+
+def _checked(parameter: AgentParameter, value: float, path: str) -> float:
+    where = f"{path}.{parameter.name}"
+    in_range = parameter.minimum <= value <= parameter.maximum  # NaN and infinities fail it too
+    if not in_range or (parameter.whole and value != int(value)):
+        kind = "a whole number" if parameter.whole else "a number"
+        raise InvalidInput(
+            f"{where}: {value!r} is not {kind} in [{parameter.minimum:g}, {parameter.maximum:g}]",
+            field=where,
+            fix=f"{parameter.meaning} Its default is {parameter.default:g}.",
+        )
+    return float(value)

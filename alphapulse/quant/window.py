@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapulse.domain.market import Bar, Timeframe
+from alphapulse.domain.money import book
 
 Floats = NDArray[np.float64]
 
@@ -62,13 +64,14 @@ class Window:
         )
 
     def bar(self, index: int) -> Bar:
+        """Rounded to the places that money has on the wire; a sum of float volumes may have more."""
         return Bar(
             datetime.fromtimestamp(int(self.open_ms[index]) / 1000, UTC),
-            to_price(self.open[index]),
-            to_price(self.high[index]),
-            to_price(self.low[index]),
-            to_price(self.close[index]),
-            to_price(self.volume[index]),
+            book(to_price(self.open[index])),
+            book(to_price(self.high[index])),
+            book(to_price(self.low[index])),
+            book(to_price(self.close[index])),
+            book(to_price(self.volume[index])),
         )
 
 
@@ -85,3 +88,17 @@ def to_price(value: float) -> Decimal:
 def empty_window(timeframe: Timeframe) -> Window:
     none = np.empty(0, dtype=np.float64)
     return Window(timeframe, np.empty(0, dtype=np.int64), none, none, none, none, none)
+
+
+def joined(windows: Sequence[Window]) -> Window:
+    """Windows of one series that follow one another, as one. windows: at least one, oldest first."""
+    if len(windows) == 1:
+        return windows[0]
+    return Window(
+        windows[0].timeframe,
+        np.concatenate([window.open_ms for window in windows]),
+        *(
+            np.concatenate([getattr(window, name) for window in windows])
+            for name in ("open", "high", "low", "close", "volume")
+        ),
+    )
