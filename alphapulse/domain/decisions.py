@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from alphapulse.domain.orders import OrderRequest
-from alphapulse.domain.risk import Verdict
+from alphapulse.domain.orders import FillRecord, Order, OrderEventRecord, OrderRequest
+from alphapulse.domain.risk import Check, Verdict
 from alphapulse.domain.signals import Consensus, Vote
 
 
@@ -59,3 +59,18 @@ class Decision:
     symbols: tuple[SymbolView, ...]
     orders: tuple[PlannedOrder, ...]
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An order walked back to its cause. fund: its name. decision: None for an order that a person placed.
+
+    checks: every risk check of the order, passed or not. history and fills: oldest first.
+    """
+
+    order: Order
+    fund: str
+    decision: Decision | None
+    checks: tuple[Check, ...]
+    history: tuple[OrderEventRecord, ...]
+    fills: tuple[FillRecord, ...]

@@ -43,9 +43,7 @@ class AgentChoice:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1000.0:
-            raise InvalidInput(
-                f"weight of agent {self.name} must lie in [0, 1000]", field=f"agents.{self.name}.weight"
-            )
+            raise InvalidInput(f"weight of agent {self.name} must lie in [0, 1000]", field=f"agents.{self.name}.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +109,38 @@ def parse_fund_name(text: str, field: str = "name") -> str:
             fix="Use lower-case letters, digits and hyphens, at most 63, for example momentum-eu.",
         )
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVersion:
+    """One stored configuration of a fund. version: 1, 2, 3 ...; recorded_at: wall time."""
+
+    version: int
+    config: FundConfig
+    actor: str
+    recorded_at: datetime
+
+
+class ReplayState(StrEnum):
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A stored run of one fund over past bars, bar by bar through the cycle that live trading uses.
+
+    start_at, end_at: close of the first and of the last bar. cursor: close of the last bar done, None before
+    the first. bars_total, bars_done: slots of the fund's timeframe, gaps included.
+    """
+
+    id: UUID
+    fund_id: UUID
+    start_at: datetime
+    end_at: datetime
+    cursor: datetime | None
+    state: ReplayState
+    error: str
+    bars_total: int
+    bars_done: int

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID, uuid5
 
-from alphapulse.domain.market import parse_symbol, parse_venue
+from alphapulse.domain.market import Timeframe, parse_symbol, parse_venue
 from alphapulse.domain.money import ZERO
 from alphapulse.errors import Conflict, InvalidInput
 
@@ -159,18 +159,14 @@ class OrderRequest:
                 fix="Give the amount of base currency to trade; the side says the direction.",
             )
         if (self.type is OrderType.LIMIT) != (self.limit_price is not None):
-            raise InvalidInput(
-                "a limit order needs limit_price, a market order takes none", field="limit_price"
-            )
+            raise InvalidInput("a limit order needs limit_price, a market order takes none", field="limit_price")
         if self.limit_price is not None and self.limit_price <= ZERO:
             raise InvalidInput("limit_price must be above zero", field="limit_price")
 
     def fingerprint(self) -> str:
         """Equal for equal requests; tells a repeated request from a reused key."""
         price = "" if self.limit_price is None else self.limit_price.normalize()
-        return str(
-            derived_id(self.venue, self.symbol, self.side, self.type, self.quantity.normalize(), price)
-        )
+        return str(derived_id(self.venue, self.symbol, self.side, self.type, self.quantity.normalize(), price))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +194,7 @@ class Order:
 
     average_price: quote per base over all fills, None before the first.
     reason: why it was denied, rejected, cancelled or expired; empty otherwise. denials: the coded risk lines.
+    timeframe: length of the bars that the fund decided on; a simulated venue fills the order against such bars.
     """
 
     id: UUID
@@ -213,6 +210,7 @@ class Order:
     cancel_requested_at: datetime | None = None
     reason: str = ""
     denials: tuple[str, ...] = field(default=())
+    timeframe: Timeframe = Timeframe.H1
 
     @property
     def remaining(self) -> Decimal:
@@ -235,3 +233,37 @@ class VenueReport:
     state: VenueState
     fills: tuple[Fill, ...] = ()
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FillRecord:
+    """A booked fill with the order it belongs to. price: quote per base; quantity: base; fee: in fee_asset."""
+
+    order_id: UUID
+    fund_id: UUID
+    symbol: str
+    side: Side
+    venue_fill_id: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEventRecord:
+    """One step of an order's life. sequence: 1, 2, 3 ... within the order; status_before is empty for the first.
+
+    event: an OrderEvent, or ``intend``, ``deny``, ``request_cancel``, ``attention``.
+    at: market time; recorded_at: wall time.
+    """
+
+    order_id: UUID
+    sequence: int
+    event: str
+    status_before: str
+    status_after: str
+    detail: str
+    at: datetime
+    recorded_at: datetime

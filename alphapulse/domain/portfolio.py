@@ -88,9 +88,7 @@ def fill_entry(order_id: UUID, symbol: str, side: Side, fill: Fill) -> Entry:
             Posting(Account.WALLET, fill.fee_asset, -fill.fee),
             Posting(Account.FEES, fill.fee_asset, fill.fee),
         ]
-    return Entry(
-        derived_id("fill", order_id, fill.venue_fill_id), EntryKind.FILL, fill.at, tuple(postings)
-    )
+    return Entry(derived_id("fill", order_id, fill.venue_fill_id), EntryKind.FILL, fill.at, tuple(postings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +220,11 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True)
 class EquityPoint:
-    """at: close of the bar. equity, cash: base currency. benchmark: worth of holding the universe equally since the start."""
+    """at: close of the bar. equity, cash, benchmark: base currency.
+
+    benchmark: worth of the capital had it bought the first decision's universe in equal parts at that bar's close,
+    without costs, and held.
+    """
 
     at: datetime
     equity: Decimal

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
 
 from alphapulse.domain.market import Instrument
-from alphapulse.domain.money import ZERO, floor_to, is_multiple, plain
+from alphapulse.domain.money import ZERO, book, floor_to, is_multiple, plain
 from alphapulse.domain.orders import Order, OrderRequest, OrderType, Side
 from alphapulse.domain.portfolio import Portfolio, Price
 from alphapulse.errors import InvalidInput
@@ -26,7 +28,8 @@ class RiskLimits:
     max_gross_exposure: of equity, all positions together (1 = fully invested, no leverage).
     price_collar: how far a limit price may lie from the last price, as a fraction of it.
     max_data_age_bars: how many bars old the last price may be. rebalance_threshold: fraction of equity
-    below which a difference to the target is left alone. fee_cushion: fraction kept back for fees and slippage.
+    below which a difference to the target is left alone. fee_cushion: fraction of every purchase kept back in
+    cash for fees, spread and slippage; below what the venue really takes, cash can end below zero.
     """
 
     max_order_notional: Decimal = Decimal(1_000_000)
@@ -48,6 +51,30 @@ class RiskLimits:
                 raise InvalidInput(f"limits.{name} must lie in [0, 1)", field=f"limits.{name}")
         if not 1 <= self.max_data_age_bars <= 1000:
             raise InvalidInput("limits.max_data_age_bars must lie in [1, 1000]", field="limits.max_data_age_bars")
+
+
+class HaltScope(StrEnum):
+    FUND = "fund"
+    TENANT = "tenant"
+    PLATFORM = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A stop of trading, latched until somebody lifts it. fund: name, for scope ``fund`` only. Times are wall time."""
+
+    id: UUID
+    scope: HaltScope
+    reason: str
+    actor: str
+    recorded_at: datetime
+    fund_id: UUID | None = None
+    fund: str | None = None
+    lifted_at: datetime | None = None
+    lifted_by: str = ""
+
+    def __str__(self) -> str:
+        return f"scope={self.scope} reason={self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +125,26 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What orders already on their way will take: base currency for purchases, quantity per symbol for sales."""
+    """What orders already on their way will take: base currency for purchases, quantity per symbol for sales.
+
+    requests: fingerprint of each such order to a name for it.
+    """
 
     cash: Decimal = ZERO
     bought: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     sold: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    requests: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def with_order(self, request: OrderRequest, price: Decimal, quantity: Decimal) -> Reservation:
+    def with_order(self, request: OrderRequest, price: Decimal, quantity: Decimal, name: str) -> Reservation:
         symbol = request.symbol
+        named = replace(self, requests={**self.requests, request.fingerprint(): name})
         if request.side is Side.BUY:
             return replace(
-                self,
+                named,
                 cash=self.cash + price * quantity,
                 bought={**self.bought, symbol: self.bought.get(symbol, ZERO) + quantity},
             )
-        return replace(self, sold={**self.sold, symbol: self.sold.get(symbol, ZERO) + quantity})
+        return replace(named, sold={**self.sold, symbol: self.sold.get(symbol, ZERO) + quantity})
 
 
 def reserved_by(orders: Iterable[Order], prices: Mapping[str, Price]) -> Reservation:
@@ -121,7 +153,7 @@ def reserved_by(orders: Iterable[Order], prices: Mapping[str, Price]) -> Reserva
     for order in orders:
         price = prices.get(order.request.symbol)
         worth = order.request.limit_price or (price.value if price else ZERO)
-        reservation = reservation.with_order(order.request, worth, order.remaining)
+        reservation = reservation.with_order(order.request, worth, order.remaining, order.client_order_id)
     return reservation
 
 
@@ -134,17 +166,18 @@ def judge_plan(requests: Iterable[OrderRequest], situation: Situation) -> list[V
         verdicts.append(verdict)
         if verdict.approved:
             price = request.limit_price or situation.portfolio.prices[request.symbol].value
-            reservation = reservation.with_order(request, price, request.quantity)
+            reservation = reservation.with_order(request, price, request.quantity, "same-plan")
     return verdicts
 
 
 def judge(request: OrderRequest, situation: Situation, reservation: Reservation) -> Verdict:
-    """Every check of one request. Without an instrument or a price the later checks cannot be made."""
+    """Every check of one request; without an instrument, a price or a common currency only that one."""
     instrument = situation.instruments.get(request.symbol)
     if instrument is None or instrument.venue != request.venue:
-        return Verdict(
-            (Check("INSTRUMENT_NOT_FOUND", False, f"venue={request.venue} symbol={request.symbol}"),)
-        )
+        return Verdict((Check("INSTRUMENT_NOT_FOUND", False, f"venue={request.venue} symbol={request.symbol}"),))
+    if instrument.quote != situation.portfolio.base_currency:
+        detail = f"quote={instrument.quote} base_currency={situation.portfolio.base_currency}"
+        return Verdict((Check("QUOTE_CURRENCY_MISMATCH", False, detail),))
     last = situation.portfolio.prices.get(request.symbol)
     if last is None:
         return Verdict((Check("STALE_MARKET_DATA", False, f"symbol={request.symbol} price=none"),))
@@ -158,7 +191,7 @@ def judge(request: OrderRequest, situation: Situation, reservation: Reservation)
             _order_notional(request, situation, price),
             _free_balance(request, situation, reservation, price),
             *_exposure(request, situation, reservation, price),
-            _duplicate(request, situation),
+            _duplicate(request, reservation),
         )
     )
 
@@ -206,7 +239,7 @@ def _price(request: OrderRequest, situation: Situation, last: Price) -> tuple[Ch
     checks = [
         Check(
             "STALE_MARKET_DATA",
-            age <= allowed,
+            timedelta(0) <= age <= allowed,
             f"age_s={int(age.total_seconds())} max_s={int(allowed.total_seconds())}",
         )
     ]
@@ -232,15 +265,13 @@ def _order_notional(request: OrderRequest, situation: Situation, price: Decimal)
     )
 
 
-def _free_balance(
-    request: OrderRequest, situation: Situation, reservation: Reservation, price: Decimal
-) -> Check:
+def _free_balance(request: OrderRequest, situation: Situation, reservation: Reservation, price: Decimal) -> Check:
     portfolio = situation.portfolio
     if request.side is Side.BUY:
-        needed = request.quantity * price
-        free = portfolio.cash - reservation.cash
-        detail = f"notional={plain(needed)} free={plain(free)} asset={portfolio.base_currency}"
-        return Check("NOTIONAL_EXCEEDS_FREE_BALANCE", needed <= free, detail)
+        notional = request.quantity * price
+        free = portfolio.cash / (1 + situation.limits.fee_cushion) - reservation.cash
+        detail = f"notional={plain(notional)} free={plain(book(free))} asset={portfolio.base_currency}"
+        return Check("NOTIONAL_EXCEEDS_FREE_BALANCE", notional <= free, detail)
     base = request.symbol.partition("/")[0]
     held = portfolio.balances.get(base, ZERO)
     if request.quantity > held:
@@ -268,20 +299,14 @@ def _exposure(
     gross = portfolio.gross_exposure + reservation.cash + request.quantity * price
     position_limit, gross_limit = limits.max_position_fraction * equity, limits.max_gross_exposure * equity
     return (
-        Check(
-            "POSITION_LIMIT", position <= position_limit, f"position={plain(position)} max={plain(position_limit)}"
-        ),
+        Check("POSITION_LIMIT", position <= position_limit, f"position={plain(position)} max={plain(position_limit)}"),
         Check("GROSS_EXPOSURE_LIMIT", gross <= gross_limit, f"gross={plain(gross)} max={plain(gross_limit)}"),
     )
 
 
-def _duplicate(request: OrderRequest, situation: Situation) -> Check:
-    twins = [
-        order.client_order_id
-        for order in situation.live_orders
-        if order.request.fingerprint() == request.fingerprint()
-    ]
-    return Check("DUPLICATE_ORDER", not twins, f"twin={twins[0]}" if twins else "twin=none")
+def _duplicate(request: OrderRequest, reservation: Reservation) -> Check:
+    twin = reservation.requests.get(request.fingerprint())
+    return Check("DUPLICATE_ORDER", twin is None, f"twin={twin or 'none'}")
 
 
 def size(
@@ -289,26 +314,28 @@ def size(
     portfolio: Portfolio,
     instruments: Mapping[str, Instrument],
     limits: RiskLimits,
-    busy: frozenset[str] = frozenset(),
+    live_orders: tuple[Order, ...] = (),
 ) -> list[OrderRequest]:
     """Orders that move the portfolio to ``weights`` (fraction of equity per symbol, >= 0), sales first.
 
-    busy: symbols with an order still on its way; they are left alone. Quantities are rounded down to the
-    instrument's increment, purchases are shrunk alike to the cash that is free now (what sales of the same
-    plan bring in is spent from the next bar on), and differences below the rebalance threshold or
-    the instrument's minima are left alone. A weight of zero sells the whole position.
+    Symbols with a live order are left alone. Quantities are rounded down to the instrument's increment.
+    Purchases are shrunk alike to the free cash and to the room below the gross exposure limit; what sales of
+    the same plan bring in is spent from the next bar on. Differences below the rebalance threshold or the
+    instrument's minima are left alone. A weight of zero sells the whole position.
     """
     equity = portfolio.equity
+    smallest = limits.rebalance_threshold * equity
+    busy = {order.request.symbol for order in live_orders}
     sales: list[OrderRequest] = []
     wanted: list[tuple[Instrument, Decimal, Decimal]] = []
-    for symbol in sorted(weights):
+    for symbol in sorted(set(weights) - busy):
         price, instrument = portfolio.prices.get(symbol), instruments.get(symbol)
-        if symbol in busy or price is None or instrument is None:
+        if price is None or instrument is None:
             continue
-        held = portfolio.positions[symbol].quantity if symbol in portfolio.positions else ZERO
-        weight = min(Decimal(repr(weights[symbol])), limits.max_position_fraction)
+        held = _sellable(portfolio, instrument)
+        weight = min(max(ZERO, Decimal(repr(weights[symbol]))), limits.max_position_fraction)
         difference = weight * equity - held * price.value
-        if weight > ZERO and abs(difference) < limits.rebalance_threshold * equity:
+        if weight > ZERO and abs(difference) < smallest:
             continue
         if difference > ZERO:
             wanted.append((instrument, min(difference, limits.max_order_notional), price.value))
@@ -316,22 +343,35 @@ def size(
             quantity = held if weight == ZERO else -difference / price.value
             quantity = min(quantity, limits.max_order_notional / price.value)
             _add(sales, instrument, Side.SELL, quantity, price.value)
-    free = portfolio.cash * (1 - limits.fee_cushion)
     needed = sum((notional for _, notional, _ in wanted), ZERO)
-    share = min(Decimal(1), free / needed) if needed > ZERO and free > ZERO else ZERO
+    room = _room(portfolio, limits, reserved_by(live_orders, portfolio.prices))
+    share = min(Decimal(1), room / needed) if needed > ZERO and room > ZERO else ZERO
     purchases: list[OrderRequest] = []
     for instrument, notional, price_value in wanted:
-        _add(purchases, instrument, Side.BUY, notional * share / price_value, price_value)
+        # A remnant of the cash would only buy crumbs, bar after bar.
+        if share == 1 or notional * share >= smallest:
+            _add(purchases, instrument, Side.BUY, notional * share / price_value, price_value)
     return sales + purchases
 
 
-def _add(
-    requests: list[OrderRequest], instrument: Instrument, side: Side, quantity: Decimal, price: Decimal
-) -> None:
+def _sellable(portfolio: Portfolio, instrument: Instrument) -> Decimal:
+    """What the position holds and the wallet still has: a fee in the base currency may have taken some of it."""
+    position = portfolio.positions.get(instrument.symbol)
+    if position is None:
+        return ZERO
+    return min(position.quantity, portfolio.balances.get(instrument.base, ZERO))
+
+
+def _room(portfolio: Portfolio, limits: RiskLimits, reservation: Reservation) -> Decimal:
+    """Base currency that purchases may take now."""
+    cash = portfolio.cash / (1 + limits.fee_cushion)
+    exposure = limits.max_gross_exposure * portfolio.equity - portfolio.gross_exposure
+    return min(cash, exposure) - reservation.cash
+
+
+def _add(requests: list[OrderRequest], instrument: Instrument, side: Side, quantity: Decimal, price: Decimal) -> None:
     quantity = floor_to(quantity, instrument.quantity_increment)
     if quantity > ZERO and quantity >= instrument.min_quantity and quantity * price >= instrument.min_notional:
         requests.append(
-            OrderRequest(
-                instrument.venue, instrument.symbol, side, OrderType.MARKET, quantity, leg=instrument.symbol
-            )
+            OrderRequest(instrument.venue, instrument.symbol, side, OrderType.MARKET, quantity, leg=instrument.symbol)
         )

@@ -48,9 +48,7 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_READS = frozenset(
-    {_P.FUNDS_READ, _P.AGENTS_READ, _P.ORDERS_READ, _P.RISK_READ, _P.MARKET_READ, _P.EVENTS_READ}
-)
+_READS = frozenset({_P.FUNDS_READ, _P.AGENTS_READ, _P.ORDERS_READ, _P.RISK_READ, _P.MARKET_READ, _P.EVENTS_READ})
 _TRADES = _READS | {_P.ORDERS_WRITE, _P.AGENTS_WRITE, _P.FUNDS_WRITE, _P.RISK_HALT}
 _ADMINISTERS = _TRADES | {
     _P.MEMBERS_READ,
@@ -163,3 +161,43 @@ def parse_role(text: str, field: str = "role") -> Role:
             fix="Use tenant_admin, trader or viewer.",
         )
     return role
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a login gives. token: sent as ``Authorization: Bearer``. tenant: slug; None for the platform's own."""
+
+    token: str
+    expires_at: datetime
+    tenant: str | None
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key for scripts. prefix: the part that may be shown. key: the whole, once, in the answer that creates it.
+
+    tenant_id None: a key of the platform. expires_at None: good until revoked.
+    """
+
+    id: UUID
+    tenant_id: UUID | None
+    name: str
+    prefix: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whoami:
+    """The caller as the daemon sees them. tenant: slug. expires_at None: an API key without an end."""
+
+    actor: str
+    role: Role
+    tenant: str | None
+    tenant_id: UUID | None
+    user_id: UUID
+    expires_at: datetime | None

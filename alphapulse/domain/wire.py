@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def encode(value: Any) -> Any:
-    """JSON-ready form of a domain value: dicts, lists, strings, numbers, booleans, None. Keys are ordered as declared."""
+    """JSON-ready form of a domain value: dicts, lists, strings, numbers, booleans, None. Keys stand as declared."""
     match value:
         case None | bool() | int() | float() if not isinstance(value, Enum):
             return value
@@ -104,7 +104,8 @@ def _decode(kind: Any, data: Any, path: str) -> Any:
         if not isinstance(data, dict):
             raise _wrong(path, "an object", data)
         item_kind = get_args(kind)[1]
-        return {key: _decode(item_kind, item, f"{path}.{key}".lstrip(".")) for key, item in cast("dict[str, Any]", data).items()}
+        given = cast("dict[str, Any]", data)
+        return {key: _decode(item_kind, item, f"{path}.{key}".lstrip(".")) for key, item in given.items()}
     if is_dataclass(kind):
         return _decode_dataclass(kind, data, path)
     return _decode_scalar(kind, data, path)
@@ -125,9 +126,7 @@ def _decode_dataclass(kind: Any, data: Any, path: str) -> Any:
     unknown = sorted(set(given) - set(plan))
     if unknown:
         where = f"{path}.{unknown[0]}".lstrip(".")
-        raise InvalidInput(
-            f"{where}: unknown key", field=where, fix=f"Known keys: {', '.join(plan)}."
-        )
+        raise InvalidInput(f"{where}: unknown key", field=where, fix=f"Known keys: {', '.join(plan)}.")
     values: dict[str, Any] = {}
     for name, (hint, item) in plan.items():
         where = f"{path}.{name}".lstrip(".")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -17,14 +18,16 @@ from alphapulse.domain.tenancy import (
 )
 from alphapulse.errors import Forbidden, InvalidInput
 
+TENANT = UUID(int=5)
 
-def caller(role: Role, tenant: UUID | None = UUID(int=5)) -> Caller:
+
+def caller(role: Role, tenant: UUID | None = TENANT) -> Caller:
     return Caller("a@b.c", UUID(int=1), UUID(int=2), role, tenant, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_every_role_includes_what_the_lower_one_may() -> None:
     ladder = [PERMISSIONS[role] for role in (Role.VIEWER, Role.TRADER, Role.TENANT_ADMIN, Role.PLATFORM_ADMIN)]
-    assert all(lower < higher for lower, higher in zip(ladder, ladder[1:], strict=False))
+    assert all(lower < higher for lower, higher in pairwise(ladder))
 
 
 def test_nobody_below_the_platform_touches_the_platform_or_the_shared_candles() -> None:

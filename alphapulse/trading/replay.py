@@ -1,0 +1,192 @@
+"""Replays: one fund over past bars through the very cycle that live trading runs, as a stored run.
+
+The cursor moves in the last transaction of each bar, so a restart goes on exactly where the crash was. One fund
+has one timeline: a replay needs a stopped fund and begins after everything that the fund did before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from alphapulse.clock import Clock
+from alphapulse.domain.events import EventKind
+from alphapulse.domain.funds import Fund, FundState, Replay, ReplayState
+from alphapulse.domain.market import Series
+from alphapulse.errors import AlphaPulseError, Conflict, InvalidInput, NotFound
+from alphapulse.events import store as event_store
+from alphapulse.ports.database import Database, Transaction
+from alphapulse.trading import fund_store, replay_store
+from alphapulse.trading.cycle import Cycle
+from alphapulse.trading.recording import After
+
+if TYPE_CHECKING:
+    from alphapulse.market.service import Market
+
+#: Enqueues the job in the transaction that stores the run.
+Enqueue = Callable[[Transaction, Replay], Awaitable[None]]
+
+
+class _Over(Exception):
+    """The run was ended by somebody else; the bar that noticed is rolled back."""
+
+
+class Replays:
+    def __init__(self, *, database: Database, cycle: Cycle, market: Market, clock: Clock) -> None:
+        self._database = database
+        self._cycle = cycle
+        self._market = market
+        self._clock = clock
+
+    async def start(
+        self,
+        tenant_id: UUID,
+        fund: str,
+        *,
+        start_at: datetime | None = None,
+        end_at: datetime | None = None,
+        bars: int | None = None,
+        enqueue: Enqueue | None = None,
+    ) -> Replay:
+        """Store a run; ``run`` does it. start_at, end_at: close of the first and the last bar, floored to bars.
+
+        end_at: the newest closed bar when not given. start_at: ``bars`` before the end when that is given, else the
+        bar after what the fund did last, else the first bar that every symbol of the universe has.
+        Raises InvalidInput, and Conflict when the fund runs, is replayed already, or has been beyond start_at.
+        """
+        async with self._database.transaction(tenant_id) as tx:
+            found = await fund_store.find(tx, fund)
+            last = await replay_store.last_activity(tx, found.id)
+        first, end = await self._span(found, start_at, end_at, bars, last)
+        async with self._database.transaction(tenant_id) as tx:
+            await fund_store.lock(tx, found.id)
+            found = await fund_store.find(tx, str(found.id))
+            await self._require_idle(tx, found, first)
+            total = replay_store.slots(first, end, found.config.timeframe)
+            replay = Replay(uuid4(), found.id, first, end, None, ReplayState.RUNNING, "", total, 0)
+            await replay_store.insert(tx, replay, self._clock.now())
+            if enqueue is not None:
+                await enqueue(tx, replay)
+        return replay
+
+    async def get(self, tenant_id: UUID, fund: str, replay_id: UUID) -> Replay:
+        """Raises NotFound unless the run is this fund's."""
+        async with self._database.transaction(tenant_id) as tx:
+            found = await fund_store.find(tx, fund)
+            return await _existing(tx, replay_id, found.id)
+
+    async def run(self, tenant_id: UUID, replay_id: UUID) -> Replay:
+        """Do what is left of a run, and give it as it stands then. May be called again, also by two at once.
+
+        An error of ours that a repeat cannot cure ends the run as failed; Unavailable and the like are raised, and
+        the job comes again.
+        """
+        async with self._database.transaction(tenant_id) as tx:
+            replay = await _existing(tx, replay_id)
+            fund = await fund_store.find(tx, str(replay.fund_id))
+        length = fund.config.timeframe.length
+        at = replay.start_at if replay.cursor is None else replay.cursor + length
+        try:
+            while replay.state is ReplayState.RUNNING and at <= replay.end_at:
+                await self._cycle.run(fund, at, after=self._advance(fund, replay, at))
+                at += length
+        except _Over:
+            pass
+        except AlphaPulseError as error:
+            if error.retryable:
+                raise
+            await self.fail(tenant_id, replay_id, error.message)
+        async with self._database.transaction(tenant_id) as tx:
+            return await _existing(tx, replay_id)
+
+    async def fail(self, tenant_id: UUID, replay_id: UUID, error: str) -> None:
+        """End a run that cannot go on; what it did so far stands."""
+        async with self._database.transaction(tenant_id) as tx:
+            replay = await _existing(tx, replay_id)
+            if await replay_store.fail(tx, replay_id, error):
+                await self._tell(tx, replay, ReplayState.FAILED, replay.cursor or replay.start_at, error)
+
+    def _advance(self, fund: Fund, replay: Replay, at: datetime) -> After:
+        async def advance(tx: Transaction) -> None:
+            if not await replay_store.advance(tx, replay.id, at):
+                raise _Over
+            if at + fund.config.timeframe.length > replay.end_at:
+                await self._tell(tx, replay, ReplayState.FINISHED, at, "")
+
+        return advance
+
+    async def _tell(self, tx: Transaction, replay: Replay, state: ReplayState, at: datetime, error: str) -> None:
+        payload = {"fund_id": replay.fund_id, "state": state, "bars": replay.bars_total, "error": error}
+        await event_store.append(tx, EventKind.REPLAY_FINISHED, str(replay.id), at, self._clock.now(), payload)
+
+    async def _span(
+        self,
+        fund: Fund,
+        start_at: datetime | None,
+        end_at: datetime | None,
+        bars: int | None,
+        last: datetime | None,
+    ) -> tuple[datetime, datetime]:
+        timeframe, config = fund.config.timeframe, fund.config
+        newest = await self._market.now(config.venue, list(config.universe), timeframe)
+        end = newest if end_at is None else min(newest, timeframe.floor(end_at))
+        if start_at is not None:
+            if bars is not None and end_at is not None:
+                raise InvalidInput("give two of start_at, end_at and bars, not all three", field="bars")
+            first = timeframe.floor(start_at)
+            end = end if bars is None else min(end, first + (bars - 1) * timeframe.length)
+        elif bars is not None:
+            first = end - (bars - 1) * timeframe.length
+        elif last is not None:
+            first = timeframe.floor(last) + timeframe.length
+        else:
+            first = await self._first_common(fund)
+        if (bars is not None and bars < 1) or first > end:
+            raise InvalidInput(
+                f"no bar to replay from {first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+                field="start_at" if start_at else "bars",
+                fix="Choose a span inside the candles: alphapulse market list",
+            )
+        return first, end
+
+    async def _first_common(self, fund: Fund) -> datetime:
+        """Close of the first bar that every symbol has."""
+        config = fund.config
+        known = {
+            (info.symbol, info.timeframe): info for info in await self._market.series() if info.venue == config.venue
+        }
+        firsts = [
+            known[symbol, config.timeframe].first + config.timeframe.length
+            for symbol in config.universe
+            if (symbol, config.timeframe) in known
+        ]
+        if len(firsts) < len(config.universe):
+            missing = next(symbol for symbol in config.universe if (symbol, config.timeframe) not in known)
+            series = Series(config.venue, missing, config.timeframe)
+            raise InvalidInput(
+                f"no candles of {series.symbol} on {series.venue} in {series.timeframe} are stored",
+                field="start_at",
+                fix="Import candles (alphapulse market import FILE), or name start_at or bars.",
+            )
+        return max(firsts)
+
+    async def _require_idle(self, tx: Transaction, fund: Fund, first: datetime) -> None:
+        if fund.state is FundState.RUNNING:
+            raise Conflict(f"fund {fund.name} is running", fix=f"Stop it first: alphapulse funds stop {fund.name}")
+        if await replay_store.running(tx, fund.id):
+            raise Conflict(f"fund {fund.name} is being replayed already")
+        last = await replay_store.last_activity(tx, fund.id)
+        if last is not None and last >= first:
+            raise Conflict(
+                f"fund {fund.name} has traded up to {last:%Y-%m-%d %H:%M} UTC and cannot go back",
+                fix="Start later, or create a fresh fund for this span.",
+            )
+
+
+async def _existing(tx: Transaction, replay_id: UUID, fund_id: UUID | None = None) -> Replay:
+    replay = await replay_store.get(tx, replay_id, fund_id)
+    if replay is None:
+        raise NotFound(f"there is no replay {replay_id}")
+    return replay
