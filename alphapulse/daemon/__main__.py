@@ -1,0 +1,156 @@
+"""``python -m alphapulse.daemon VERB``: what needs the daemon's packages, and works while no daemon runs.
+
+run       serve in the foreground            worker    run jobs beside a daemon
+db        upgrade | status | current | check  config    show | validate [FILE]
+doctor    what is wrong on this machine, and how to mend it
+
+With --json the answer is one JSON document on stdout, and a failure one ``{"error": ...}`` on stderr; without, a
+failure is a line ``error: ...`` and, where there is one, a line ``fix: ...``. Exit codes are the command line's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alphapulse import errors
+from alphapulse.errors import AlphaPulseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alphapulse.settings import Settings
+
+#: The same as the command line's own; a test holds them equal.
+EXIT_CODE: dict[type[BaseException], int] = {
+    errors.Refused: 1,
+    errors.UnknownOutcome: 1,
+    errors.Misconfigured: 1,
+    errors.StorageFull: 1,
+    errors.InvalidInput: 2,
+    errors.DriftFound: 3,
+    errors.Unauthenticated: 4,
+    errors.NotFound: 5,
+    errors.Forbidden: 6,
+    errors.Conflict: 7,
+    errors.InputNeeded: 8,
+    errors.TryAgain: 9,
+    errors.Defect: 70,
+    KeyboardInterrupt: 130,
+}
+_OUR_BUG = 70
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _dispatch(options)
+    except AlphaPulseError as error:
+        _tell(error, as_json=options.json)
+        return next((EXIT_CODE[kind] for kind in type(error).__mro__ if kind in EXIT_CODE), _OUR_BUG)
+    except KeyboardInterrupt:
+        return EXIT_CODE[KeyboardInterrupt]
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+    match options.verb:
+        case "run" | "worker":
+            return _run(settings, options)
+        case "db":
+            from alphapulse.daemon.verbs import database  # noqa: PLC0415 -- each verb imports what it needs
+
+            return database(settings, options.what, as_json=options.json)
+        case "config":
+            from alphapulse.daemon.verbs import configuration  # noqa: PLC0415 -- each verb imports what it needs
+
+            return configuration(settings, options.what, as_json=options.json)
+        case _:
+            from alphapulse.daemon.doctor import doctor  # noqa: PLC0415 -- each verb imports what it needs
+
+            return doctor(settings, as_json=options.json)
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    from alphapulse.daemon import lifecycle, logs  # noqa: PLC0415 -- each verb imports what it needs
+
+    lifecycle.prepare(settings.data_directory)
+    serves = options.verb == "run"
+    file = settings.data_directory / (lifecycle.LOG_FILE if serves else "worker.log")
+    logs.configure(settings.log_level, settings.log_format, file=file, stderr=not options.quiet)
+    try:
+        from alphapulse.daemon import serving  # noqa: PLC0415 -- most of the start's time, and only these two need it
+
+        if serves:
+            serving.run_daemon(settings, context=options.context)
+        else:
+            serving.run_worker(settings)
+    except AlphaPulseError as error:
+        logging.getLogger("alphapulse").error("not started, or ended: %s", error, extra={"fix": error.fix})  # noqa: TRY400 -- our errors name their cause
+        raise
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from alphapulse.settings import load, unknown_variables  # noqa: PLC0415 -- after the arguments are known to be right
+
+    given = {name: getattr(options, name, None) for name in ("host", "port", "data_directory")}
+    if given["data_directory"] is not None:
+        given["data_directory"] = Path(given["data_directory"]).absolute()
+    file = getattr(options, "file", None) or options.config
+    settings = load(None if file is None else Path(file), **given)
+    for name in unknown_variables(os.environ):
+        print(f"warning: the variable {name} is no setting", file=sys.stderr)
+    return settings
+
+
+def _tell(error: AlphaPulseError, *, as_json: bool) -> None:
+    if as_json:
+        shown: dict[str, Any] = {
+            "code": error.code,
+            "message": error.message,
+            "fix": error.fix,
+            "retryable": error.retryable,
+            "request_id": error.request_id,
+        }
+        print(json.dumps({"error": shown}), file=sys.stderr)
+        return
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.fix:
+        print(f"fix: {error.fix}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", help="settings file, instead of the user's")
+    common.add_argument("--data-directory", metavar="DIR", help="where database, candles, keys and logs live")
+    common.add_argument("--json", action="store_true", help="answers and errors as JSON")
+    parser = argparse.ArgumentParser(prog="alphapulse.daemon", description=(__doc__ or "").partition("\n")[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb in ("run", "worker"):
+        one = verbs.add_parser(verb, parents=[common])
+        one.add_argument("--quiet", action="store_true", help="log to the data directory only, not to stderr")
+    run = verbs.choices["run"]
+    run.add_argument("--host", metavar="ADDRESS", help="address to listen on")
+    run.add_argument("--port", type=int, metavar="N", help="port to listen on; 0 takes a free one")
+    run.add_argument("--context", default="local", metavar="NAME", help="how the command line calls this daemon")
+    run.add_argument(
+        "--no-context", dest="context", action="store_const", const=None, help="do not tell the command line"
+    )
+    db = verbs.add_parser("db", parents=[common])
+    db.add_argument("what", choices=["upgrade", "status", "current", "check"])
+    config = verbs.add_parser("config", parents=[common])
+    config.add_argument("what", choices=["show", "validate"])
+    config.add_argument("file", nargs="?", help="settings file, instead of the user's")
+    verbs.add_parser("doctor", parents=[common])
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

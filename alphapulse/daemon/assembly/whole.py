@@ -1,0 +1,312 @@
+"""Builds everything from the settings: opens adapters by their file names, the services on them, closes in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import tomllib
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from alphapulse.adapters.database import gate, migrations
+from alphapulse.adapters.database.embedded import EmbeddedPostgres
+from alphapulse.adapters.database.postgres import PostgresDatabase
+from alphapulse.adapters.database.urls import DatabaseUrls
+from alphapulse.adapters.exchange.paper import PaperExchange
+from alphapulse.adapters.queue.procrastinate import ProcrastinateQueue, WorkRules
+from alphapulse.agents.registry import load_registry
+from alphapulse.agents.service import Agents
+from alphapulse.audit.recorder import Recorder
+from alphapulse.clock import Clock, SystemClock
+from alphapulse.daemon.assembly.database import configured_urls, embedded_server, running_urls
+from alphapulse.daemon.health import Health
+from alphapulse.daemon.jobs.cycle import CycleJob
+from alphapulse.daemon.jobs.maintenance import MaintenanceJob
+from alphapulse.daemon.jobs.reconcile import ReconcileJob, recover
+from alphapulse.daemon.jobs.replay import ReplayJob
+from alphapulse.daemon.jobs.service import Jobs
+from alphapulse.daemon.schedule import Schedule
+from alphapulse.daemon.services import Services
+from alphapulse.daemon.stream import Stream
+from alphapulse.domain.funds import FundMode
+from alphapulse.domain.market import Instrument
+from alphapulse.errors import AlphaPulseError, Misconfigured, TryAgain
+from alphapulse.market.catalogue import Catalogue
+from alphapulse.market.service import Market
+from alphapulse.packaged import packaged_config
+from alphapulse.ports.market_data import MarketData
+from alphapulse.ports.queue import JobFunction
+from alphapulse.ports.telemetry import Telemetry
+from alphapulse.quant.simulation import PaperRules
+from alphapulse.tenancy.logins import Logins
+from alphapulse.tenancy.passwords import Passwords
+from alphapulse.tenancy.service import Tenancy
+from alphapulse.tenancy.tokens import Signer
+from alphapulse.trading.books import Books
+from alphapulse.trading.cycle import Cycle
+from alphapulse.trading.desk import Desk
+from alphapulse.trading.funds import Funds
+from alphapulse.trading.halts import Halts
+from alphapulse.trading.replay import Replays
+
+if TYPE_CHECKING:
+    from alphapulse.settings import Settings
+
+#: How often the embedded server is looked after.
+_WATCH_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """The open parts. services: what the routes call. functions: what a worker runs, by job name."""
+
+    services: Services
+    schedule: Schedule
+    functions: Mapping[str, JobFunction]
+    queue: ProcrastinateQueue
+    concurrency: int
+
+    async def work(self) -> None:
+        """Take up what the last run left, then run jobs until cancelled."""
+        while True:
+            try:
+                await recover(self.services.database, self.queue)
+                break
+            except TryAgain as error:
+                _log.warning("cannot recover yet", extra={"reason": str(error)})
+                await asyncio.sleep(_WATCH_S)
+        await self.queue.work(self.functions, concurrency=self.concurrency, resumable=frozenset({"replay"}))
+
+
+@asynccontextmanager
+async def open_assembly(
+    settings: Settings, *, owns_server: bool = True, on_failure: Callable[[], None] = lambda: None
+) -> AsyncGenerator[Assembly]:
+    """Everything, opened; closed in the opposite order on leaving.
+
+    owns_server: whether the embedded server is ours to start and stop; a worker uses the one that the daemon runs.
+    on_failure: called when a part that must run ended, after it was logged. Raises Misconfigured, Unavailable or
+    Conflict, each naming what to do.
+    """
+    async with AsyncExitStack() as stack:
+        urls = await _open_server(stack, settings, owned=owns_server)
+        telemetry = open_telemetry(settings.telemetry)
+        await asyncio.to_thread(migrations.upgrade, urls)
+        await gate.insist(urls.app)
+        database = await PostgresDatabase.open(urls.app, platform_url=urls.platform, pool_size=settings.pool_size)
+        stack.push_async_callback(database.close)
+        market = await _open_market(stack, settings, SystemClock())
+        assembly = _assemble(settings, urls, database, market, telemetry)
+        await _keep_running(stack, "stream", assembly.services.stream.run(), on_failure)
+        recorder = assembly.services.recorder
+        await _keep_running(stack, "recorder", recorder.run(), on_failure, close=recorder.close)
+        yield assembly
+
+
+def open_telemetry(name: str) -> Telemetry:
+    match name:
+        case "prometheus":
+            from alphapulse.adapters.telemetry.prometheus import PrometheusTelemetry  # noqa: PLC0415 -- only if chosen
+
+            return PrometheusTelemetry()
+        case _:
+            from alphapulse.adapters.telemetry.none import NoTelemetry  # noqa: PLC0415 -- only if chosen
+
+            return NoTelemetry()
+
+
+async def _open_server(stack: AsyncExitStack, settings: Settings, *, owned: bool) -> DatabaseUrls:
+    configured = configured_urls(settings)
+    if configured is not None:
+        return configured
+    server = embedded_server(settings)
+    if not owned:
+        return await asyncio.to_thread(running_urls, server)
+    urls = await asyncio.to_thread(server.start)
+    stack.push_async_callback(asyncio.to_thread, server.stop)
+    watch = asyncio.create_task(_watch(server))
+    stack.push_async_callback(_end, watch)
+    return urls
+
+
+async def _watch(server: EmbeddedPostgres) -> None:
+    """Start the embedded server again whenever it is gone; requests meanwhile meet Unavailable."""
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        if server.pid() is not None:
+            continue
+        _log.error("the embedded database is gone; it is started again")
+        try:
+            await asyncio.to_thread(server.start)
+        except AlphaPulseError as error:
+            _log.error("the embedded database does not start", extra={"reason": str(error)})
+
+
+async def _open_market(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Market:
+    sources: dict[str, MarketData] = {}
+    for venue, name in settings.market.sources.items():
+        sources[venue] = _open_source(stack, venue, name, settings.market.timeout)
+    rules = settings.market.instruments
+    instruments = {
+        venue: {symbol: Instrument(venue, symbol, **rule.model_dump()) for symbol, rule in symbols.items()}
+        for venue, symbols in rules.items()
+    }
+    catalogue = Catalogue(settings.data_directory / "candles")
+    return Market(catalogue=catalogue, sources=sources, instruments=instruments, clock=clock)
+
+
+def _open_source(stack: AsyncExitStack, venue: str, name: str, timeout: timedelta) -> MarketData:
+    match name:
+        case "ccxt":
+            from alphapulse.adapters.market_data.ccxt import CcxtMarketData  # noqa: PLC0415 -- a second, only if chosen
+
+            source = CcxtMarketData(venue, timeout=timeout)
+            stack.push_async_callback(source.close)
+            return source
+        case "synthetic":
+            from alphapulse.adapters.market_data.synthetic import SyntheticMarketData  # noqa: PLC0415 -- only if chosen
+
+            return SyntheticMarketData()
+        case _:
+            raise Misconfigured(
+                f"setting market.sources.{venue}: there is no market data adapter {name!r}",
+                fix="Use ccxt or synthetic; a venue without a source has imported candles.",
+            )
+
+
+def _assemble(
+    settings: Settings, urls: DatabaseUrls, database: PostgresDatabase, market: Market, telemetry: Telemetry
+) -> Assembly:
+    clock = SystemClock()
+    queue = ProcrastinateQueue(
+        urls.app, database=database, telemetry=telemetry, rules=WorkRules(drain=settings.drain_timeout)
+    )
+    schedule = Schedule(database=database, queue=queue, clock=clock, settle=settings.settle_delay)
+    services = _services(settings, database, market, telemetry, clock, queue, schedule)
+    cycle = CycleJob(
+        database=database,
+        funds=services.funds,
+        cycle=services.cycle,
+        clock=clock,
+        telemetry=telemetry,
+        settle=settings.settle_delay,
+    )
+    reconcile = ReconcileJob(database=database, funds=services.funds, desk=services.desk, market=market)
+    functions = {
+        "cycle": cycle.run,
+        "replay": ReplayJob(replays=services.replays).run,
+        "reconcile": reconcile.run,
+        "maintenance": MaintenanceJob(database=database).run,
+    }
+    return Assembly(
+        services=services,
+        schedule=schedule,
+        functions=functions,
+        queue=queue,
+        concurrency=settings.queue_concurrency,
+    )
+
+
+def _services(
+    settings: Settings,
+    database: PostgresDatabase,
+    market: Market,
+    telemetry: Telemetry,
+    clock: Clock,
+    queue: ProcrastinateQueue,
+    schedule: Schedule,
+) -> Services:
+    passwords = Passwords(threads=settings.password_threads)
+    logins = Logins(
+        database=database,
+        clock=clock,
+        signer=Signer.from_file(settings.signing_key_file or settings.data_directory / "signing.key"),
+        passwords=passwords,
+        token_lifetime=settings.token_lifetime,
+        session_lifetime=settings.session_lifetime,
+    )
+    recorder = Recorder(database)
+    registry = load_registry(tomllib.loads((packaged_config() / "agents.toml").read_text(encoding="utf-8")))
+    agents = Agents(database=database, market=market, clock=clock, telemetry=telemetry, registry=registry)
+    paper = PaperExchange(candles=market.candles, instruments=market.instruments, rules=_paper_rules(settings))
+    desk = Desk(database=database, exchanges={FundMode.PAPER: paper}, market=market, clock=clock, telemetry=telemetry)
+    cycle = Cycle(database=database, market=market, agents=agents, desk=desk, clock=clock, telemetry=telemetry)
+    stream = Stream(
+        database=database,
+        logins=logins,
+        recorder=recorder,
+        clock=clock,
+        telemetry=telemetry,
+        allowed_origins=settings.allowed_origins,
+    )
+    return Services(
+        database=database,
+        clock=clock,
+        telemetry=telemetry,
+        recorder=recorder,
+        tenancy=Tenancy(database=database, clock=clock, passwords=passwords),
+        logins=logins,
+        market=market,
+        agents=agents,
+        funds=Funds(database=database, market=market, agents=agents, clock=clock),
+        desk=desk,
+        cycle=cycle,
+        books=Books(database=database, market=market, clock=clock),
+        halts=Halts(database=database, clock=clock),
+        replays=Replays(database=database, cycle=cycle, market=market, clock=clock),
+        queue=queue,
+        jobs=Jobs(database=database, queue=queue, schedule=schedule, clock=clock),
+        stream=stream,
+        health=Health({"database": database.ping}),
+    )
+
+
+def _paper_rules(settings: Settings) -> PaperRules:
+    paper = settings.paper
+    return PaperRules(
+        half_spread=paper.half_spread,
+        slippage=paper.slippage,
+        fee_rate=paper.fee_rate,
+        volume_share=paper.volume_share,
+    )
+
+
+async def _keep_running(
+    stack: AsyncExitStack,
+    name: str,
+    part: Coroutine[Any, Any, None],
+    on_failure: Callable[[], None],
+    *,
+    close: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Run ``part`` until the stack closes. close: asks it to end by itself first."""
+    closing = False
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not closing and not task.cancelled():
+            _log.critical("a part of the daemon ended", extra={"part": name}, exc_info=task.exception())
+            on_failure()
+
+    async def end() -> None:
+        nonlocal closing
+        closing = True
+        if close is not None:
+            await close()
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(asyncio.shield(task), 5)
+        await _end(task)
+
+    task = asyncio.create_task(part, name=name)
+    task.add_done_callback(ended)
+    stack.push_async_callback(end)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

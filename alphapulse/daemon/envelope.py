@@ -1,0 +1,117 @@
+"""What surrounds every request: its id, its log context, its headers, its size limit, its time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alphapulse.clock import Clock
+from alphapulse.daemon.facts import begin, route_of
+from alphapulse.errors import InvalidInput, PayloadTooLarge
+from alphapulse.ports.telemetry import Telemetry
+
+#: An API needs no page features; a browser that lands here by accident gets none.
+SECURITY_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+#: How much of a body that is too large is still read, bytes and seconds; then the connection is cut.
+_DISCARD, _DISCARD_S = 32_000_000, 5.0
+_TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Envelope:
+    """Outermost: gives the request its id and the answer its headers, and measures."""
+
+    def __init__(self, app: ASGIApp, clock: Clock, telemetry: Telemetry) -> None:
+        self._app = app
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        facts = begin(scope, self._clock.now(), started)
+        structlog.contextvars.bind_contextvars(request_id=facts.request_id)
+        own = [*SECURITY_HEADERS, (b"x-request-id", facts.request_id.encode())]
+        if scope.get("scheme") in {"https", "wss"}:
+            own.append(_TRANSPORT_SECURITY)
+        status = 500
+
+        async def with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *own]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, with_headers)
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
+            if scope["type"] == "http":
+                self._telemetry.observe(
+                    "http_request_seconds",
+                    time.perf_counter() - started,
+                    method=scope["method"] if scope.get("route") is not None else "any",
+                    route=route_of(scope)[1],
+                    status=f"{status // 100}xx",
+                )
+
+
+class BodyLimit:
+    """Refuses larger bodies, by their declared length at once and by what really arrives as it arrives.
+
+    limit: bytes. larger: limits of single routes, by method and path.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[tuple[str, str], int]) -> None:
+        self._app = app
+        self._limit = limit
+        self._larger = larger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
+            raise InvalidInput("the address contains a NUL", fix="Remove %00.")
+        limit = self._larger.get((scope["method"], scope["path"]), self._limit)
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if declared.isdigit() and int(declared) > limit:
+            raise await _too_large(limit, receive)
+        arrived = 0
+
+        async def counted() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > limit:
+                raise await _too_large(limit, receive)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+async def _too_large(limit: int, receive: Receive) -> PayloadTooLarge:
+    """The refusal, after some of the rest was thrown away: a client that is still sending would not read it."""
+    thrown = 0
+    try:
+        async with asyncio.timeout(_DISCARD_S):
+            while thrown < _DISCARD:
+                message = await receive()
+                thrown += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        pass
+    return PayloadTooLarge(f"the body is larger than {limit} bytes", fix="Send less, or in several requests.")

@@ -1,0 +1,208 @@
+"""A daemon's HTTP side built from its real parts, without a process of its own: what the route tests talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import uvicorn
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+
+from alphapulse.adapters.database.postgres import PostgresDatabase
+from alphapulse.adapters.database.urls import DatabaseUrls
+from alphapulse.adapters.exchange.paper import PaperExchange
+from alphapulse.adapters.market_data.synthetic import SyntheticMarketData
+from alphapulse.adapters.queue.procrastinate import ProcrastinateQueue
+from alphapulse.adapters.telemetry.prometheus import PrometheusTelemetry
+from alphapulse.agents.registry import load_registry
+from alphapulse.agents.service import Agents
+from alphapulse.audit.recorder import Recorder
+from alphapulse.clock import Clock, SystemClock
+from alphapulse.daemon.app import create_app
+from alphapulse.daemon.health import Health
+from alphapulse.daemon.jobs.service import Jobs
+from alphapulse.daemon.schedule import Schedule
+from alphapulse.daemon.services import Services
+from alphapulse.daemon.stream import Stream
+from alphapulse.domain.tenancy import Role, Tenant
+from alphapulse.market.catalogue import Catalogue
+from alphapulse.market.service import Market
+from alphapulse.packaged import packaged_config
+from alphapulse.settings import Settings, load
+from alphapulse.tenancy.logins import Logins
+from alphapulse.tenancy.passwords import Passwords
+from alphapulse.tenancy.service import Tenancy
+from alphapulse.tenancy.tokens import Signer
+from alphapulse.trading.books import Books
+from alphapulse.trading.cycle import Cycle
+from alphapulse.trading.desk import Desk
+from alphapulse.trading.funds import Funds
+from alphapulse.trading.halts import Halts
+from alphapulse.trading.replay import Replays
+
+PASSWORD = "correct horse battery"
+VENUE = "synthetic"
+CONFIG: dict[str, Any] = {
+    "venue": VENUE,
+    "timeframe": "4h",
+    "base_currency": "USDT",
+    "universe": ["BTC/USDT", "ETH/USDT"],
+    "agents": [],
+    "limits": {},
+}
+
+
+@dataclass
+class House:
+    app: FastAPI
+    services: Services
+    settings: Settings
+    http: httpx.AsyncClient
+    platform_key: str
+    tokens: dict[tuple[str, Role], str] = field(default_factory=dict[tuple[str, Role], str])
+
+    @property
+    def platform(self) -> dict[str, str]:
+        """Headers of the platform admin."""
+        return {"Authorization": f"Bearer {self.platform_key}"}
+
+    async def tenant(self, slug: str) -> Tenant:
+        """A tenant with one member of each role: ``ROLE@SLUG.example``."""
+        made = await self.services.tenancy.create_tenant(
+            slug=slug,
+            name=slug.title(),
+            tier="standard",
+            admin_email=f"tenant_admin@{slug}.example",
+            admin_password=PASSWORD,
+            actor="test",
+        )
+        for role in (Role.TRADER, Role.VIEWER):
+            await self.services.tenancy.add_member(
+                made.id, f"{role.value}@{slug}.example", role.value, PASSWORD, actor="test"
+            )
+        return made
+
+    async def as_(self, role: Role, slug: str = "acme") -> dict[str, str]:
+        """Headers of a member, or of the platform admin acting in the tenant."""
+        if role is Role.PLATFORM_ADMIN:
+            return {**self.platform, "X-Tenant": slug}
+        if (slug, role) not in self.tokens:
+            token = await self.services.logins.login(f"{role.value}@{slug}.example", PASSWORD)
+            self.tokens[slug, role] = token.token
+        return {"Authorization": f"Bearer {self.tokens[slug, role]}"}
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> httpx.Response:
+        if body is not None:
+            more["json"] = body
+        return await self.http.request(method, path, headers=dict(headers or {}), **more)
+
+    async def fund(self, headers: Mapping[str, str], name: str = "momentum", **changes: Any) -> dict[str, Any]:
+        body = {"name": name, "mode": "paper", "capital": "100000", "config": {**CONFIG, **changes}}
+        made = await self.ask("POST", "/funds", body, headers=headers)
+        assert made.status_code == 201, made.text
+        return made.json()
+
+
+def build_services(
+    database: PostgresDatabase, urls: DatabaseUrls, settings: Settings, clock: Clock, directory: Path
+) -> Services:
+    import tomllib
+
+    telemetry = PrometheusTelemetry()
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # the real algorithm, sized for tests
+    passwords = Passwords(2, hasher)
+    market = Market(
+        catalogue=Catalogue(directory / "candles"), sources={VENUE: SyntheticMarketData()}, instruments={}, clock=clock
+    )
+    document = tomllib.loads((packaged_config() / "agents.toml").read_text(encoding="utf-8"))
+    agents = Agents(
+        database=database, market=market, clock=clock, telemetry=telemetry, registry=load_registry(document)
+    )
+    exchange = PaperExchange(candles=market.candles, instruments=market.instruments)
+    desk = Desk(database=database, exchanges={"paper": exchange}, market=market, clock=clock, telemetry=telemetry)
+    cycle = Cycle(database=database, market=market, agents=agents, desk=desk, clock=clock, telemetry=telemetry)
+    logins = Logins(
+        database=database,
+        clock=clock,
+        signer=Signer.from_file(directory / "signing-key.pem"),
+        passwords=passwords,
+        token_lifetime=settings.token_lifetime,
+        session_lifetime=settings.session_lifetime,
+    )
+    recorder = Recorder(database)
+    queue = ProcrastinateQueue(urls.app, database=database, telemetry=telemetry)
+    schedule = Schedule(database=database, queue=queue, clock=clock, settle=settings.settle_delay)
+    return Services(
+        database=database,
+        clock=clock,
+        telemetry=telemetry,
+        recorder=recorder,
+        tenancy=Tenancy(database=database, clock=clock, passwords=passwords),
+        logins=logins,
+        market=market,
+        agents=agents,
+        funds=Funds(database=database, market=market, agents=agents, clock=clock),
+        desk=desk,
+        cycle=cycle,
+        books=Books(database=database, market=market, clock=clock),
+        halts=Halts(database=database, clock=clock),
+        replays=Replays(database=database, cycle=cycle, market=market, clock=clock),
+        queue=queue,
+        jobs=Jobs(database=database, queue=queue, schedule=schedule, clock=clock),
+        stream=Stream(database=database, logins=logins, recorder=recorder, clock=clock, telemetry=telemetry),
+        health=Health({"database": database.ping}),
+    )
+
+
+@asynccontextmanager
+async def open_house(
+    database: PostgresDatabase, urls: DatabaseUrls, directory: Path, clock: Clock | None = None
+) -> AsyncGenerator[House]:
+    settings = load(data_directory=directory)
+    services = build_services(database, urls, settings, clock or SystemClock(), directory)
+    background = [asyncio.create_task(services.recorder.run()), asyncio.create_task(services.stream.run())]
+    app = create_app(services, settings)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    try:
+        key = await services.tenancy.create_platform_key()
+        async with httpx.AsyncClient(transport=transport, base_url="http://daemon") as http:
+            yield House(app, services, settings, http, key)
+    finally:
+        for task in background:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*background, return_exceptions=True)
+
+
+@asynccontextmanager
+async def listening(house: House) -> AsyncGenerator[str]:
+    """``host:port`` where the house answers over real connections."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(house.app, log_level="warning", lifespan="off", ws="websockets-sansio")
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[door]))
+        try:
+            yield f"127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def audit_of(house: House, tenant_id: UUID) -> list[Any]:
+    """The tenant's audit events, oldest first."""
+    from alphapulse.audit import store
+
+    async with house.services.database.transaction(tenant_id) as tx:
+        found = await store.list_events(tx, limit=1000)
+    return [chained.event for chained in reversed(found)]
