@@ -1,0 +1,159 @@
+"""`alphapulse daemon`: run it, start it in the background, stop it, see how it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from alphapulse.cli import process
+from alphapulse.cli.invocation import Invocation
+from alphapulse.cli.lazy import group, invocation
+from alphapulse.cli.machine import hand_over
+from alphapulse.cli.render import clean, say, warn
+from alphapulse.client.connection import Connection, Target
+from alphapulse.errors import AlphaPulseError, DaemonUnreachable, NotFound
+
+daemon = group()
+
+_Data = Annotated[str | None, typer.Option("--data-directory", metavar="DIR", help="Default: the user's data folder.")]
+_Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="Default: 127.0.0.1.")]
+_Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Default: 8470; 0 takes a free one.")]
+
+
+@daemon.command("run")
+def run_daemon(ctx: typer.Context, host: _Host = None, port: _Port = None, data_directory: _Data = None) -> None:
+    """Run the daemon in the foreground."""
+    directory = [f"--data-directory={data_directory}"] if data_directory else []
+    hand_over(invocation(ctx), "run", *_address(host, port), *directory)
+
+
+@daemon.command("start")
+def start(ctx: typer.Context, host: _Host = None, port: _Port = None, data_directory: _Data = None) -> None:
+    """Start the daemon in the background; returns when it answers."""
+    run = invocation(ctx)
+    directory = process.data_directory(run.environment, data_directory)
+    already = process.running(directory)
+    if already is not None:
+        run.output.note("It was running already.")
+        _show(run, already, directory, None)
+        return
+    started = process.Started(directory, _address(host, port), run.environment)
+    try:
+        found = started.wait_until_up()
+    except BaseException:
+        started.end()
+        raise
+    _show(run, found, directory, None)
+
+
+def _address(host: str | None, port: int | None) -> list[str]:
+    return [f"--{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
+
+
+@daemon.command("stop")
+def stop(ctx: typer.Context, data_directory: _Data = None) -> None:
+    """Let running requests and jobs finish, then stop the daemon."""
+    run = invocation(ctx)
+    directory = process.data_directory(run.environment, data_directory)
+    pid = process.stop(directory)
+    if pid is None:
+        run.output.note("No daemon runs here.")
+    run.output.record({"stopped": pid}, [("stopped", f"process {pid}" if pid else "nothing")], key=str(pid or ""))
+
+
+@daemon.command("status")
+def status(ctx: typer.Context, data_directory: _Data = None) -> None:
+    """Whether it runs, where, and how its parts are; exits with 9 when it does not answer."""
+    run = invocation(ctx)
+    directory = process.data_directory(run.environment, data_directory)
+    found = process.running(directory)
+    if found is None:
+        pid = process.locked_by(directory)
+        raise DaemonUnreachable(
+            f"a daemon (process {pid}) is starting or stopping on {directory}"
+            if pid
+            else f"no daemon runs on {directory}",
+            fix="Wait a moment, or look at `alphapulse daemon logs`."
+            if pid
+            else "Start it: `alphapulse daemon start`.",
+        )
+    try:
+        answer = Connection(Target(found.url)).request("GET", "/health/ready", accept=(503,))
+    except AlphaPulseError as error:
+        answer = {"status": f"does not answer: {error.message}", "ports": {}}
+    _show(run, found, directory, cast("dict[str, Any]", answer))
+    if cast("dict[str, Any]", answer).get("status") != "ready":
+        raise typer.Exit(9)
+
+
+def _show(run: Invocation, found: process.Running, directory: Path, health: dict[str, Any] | None) -> None:
+    pairs = [
+        ("daemon", found.url),
+        ("process", str(found.pid)),
+        ("version", found.version),
+        ("started", found.started_at),
+        ("data", str(directory)),
+    ]
+    shown: dict[str, Any] = {
+        "url": found.url,
+        "pid": found.pid,
+        "version": found.version,
+        "started_at": found.started_at,
+        "data_directory": str(directory),
+    }
+    if health is not None:
+        shown["health"] = health
+        pairs.append(("health", str(health.get("status", "unknown"))))
+        for name, port in cast("dict[str, dict[str, Any]]", health.get("ports", {})).items():
+            delay = port.get("latency_ms")
+            speed = f"{float(delay):.1f} ms" if isinstance(delay, int | float) else ""
+            words = ("ok" if port.get("ok") else "DOWN", speed, str(port.get("detail") or ""))
+            pairs.append((f"  {name}", "  ".join(word for word in words if word)))
+    run.output.record(shown, pairs, key=found.url)
+
+
+@daemon.command("logs")
+def logs(
+    ctx: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing what is added.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last.")] = 50,
+    data_directory: _Data = None,
+) -> None:
+    """The daemon's log, one JSON object a line."""
+    run = invocation(ctx)
+    file = process.data_directory(run.environment, data_directory) / "daemon.log"
+    try:
+        opened = file.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise NotFound(f"{file}: there is no log yet", fix="Start the daemon: `alphapulse daemon start`.") from None
+    with opened as log:
+        for line in deque(log, maxlen=lines):
+            say(clean(line.rstrip("\n")))
+        position = log.tell()
+    if follow:
+        _follow(file, position)
+
+
+def _follow(file: Path, position: int) -> None:
+    """Prints what is added, also when the log was rotated under us; ends by Ctrl-C."""
+    while True:
+        sys.stdout.flush()
+        try:
+            size = file.stat().st_size
+        except FileNotFoundError:
+            size = 0
+        if size < position:
+            position = 0
+            warn("the log was rotated")
+        if size > position:
+            with file.open(encoding="utf-8", errors="replace") as log:
+                log.seek(position)
+                for line in log:
+                    say(clean(line.rstrip("\n")))
+                position = log.tell()
+        time.sleep(0.25)

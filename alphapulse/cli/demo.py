@@ -1,0 +1,233 @@
+"""`alphapulse demo`: from nothing to a fund's equity curve, through the daemon's API alone."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alphapulse.cli import context as files
+from alphapulse.cli.context import Context
+from alphapulse.cli.funds import first_config
+from alphapulse.cli.invocation import Invocation
+from alphapulse.cli.lazy import invocation
+from alphapulse.cli.market import import_all, readable
+from alphapulse.cli.progress import bar
+from alphapulse.cli.throwaway import Throwaway, throwaway
+from alphapulse.client.api import Client
+from alphapulse.domain.funds import Fund, FundMode, Replay, ReplayState
+from alphapulse.domain.tenancy import Role
+from alphapulse.errors import Defect, InvalidInput, Unavailable
+
+if TYPE_CHECKING:
+    from alphapulse.cli.demo_report import Result
+
+TENANT = FUND = "demo"
+SYNTHETIC = "synthetic"
+_SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,BNB/USDT"
+#: Venues whose spot markets are quoted in dollars and not in a coin for them.
+_DOLLAR_SYMBOLS = {"coinbase": "BTC/USD,ETH/USD,SOL/USD", "kraken": "BTC/USD,ETH/USD,SOL/USD"}
+#: Seconds without a bar done after which the replay counts as stuck.
+_STUCK_AFTER = 120.0
+_LOOK_EVERY = 0.1
+#: How many decisions are looked through for one that placed orders.
+_LOOK_BACK = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """bars: how many to replay. files: the user's own candles. live: venue whose public candles are traded on."""
+
+    bars: int
+    timeframe: str
+    files: tuple[Path, ...]
+    live: str | None
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Clients of one daemon, one for each role of the story."""
+
+    admin: Client
+    owner: Client
+    trader: Client
+    viewer: Client
+
+
+def demo(
+    ctx: typer.Context,
+    bars: Annotated[int, typer.Option("--bars", min=2, max=100_000, help="How many bars to replay.")] = 300,
+    candles: Annotated[
+        list[Path] | None,
+        typer.Option("--candles", metavar="FILE...", help="Your own candles instead of synthetic ones."),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", hidden=True)] = None,
+    live: Annotated[
+        str | None, typer.Option("--live", metavar="VENUE", help="Go on with live public candles, for example binance.")
+    ] = None,
+    timeframe: Annotated[str, typer.Option("--timeframe", metavar="4h", help="Length of a bar.")] = "4h",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the daemon running, with a context to look around.")
+    ] = False,
+) -> None:
+    """A fund trades on paper, from nothing, in one command: daemon, database, tenant, candles, agents, report."""
+    run = invocation(ctx)
+    # A shell that expands a pattern after --candles gives the first name to the option and the rest as arguments.
+    if more and not candles:
+        raise InvalidInput(f"{more[0]}: unexpected", field="candles", fix="Name files after --candles.")
+    wanted = Wanted(bars, timeframe, (*(candles or ()), *(more or ())), live, keep)
+    if wanted.files and wanted.live:
+        raise InvalidInput("--candles and --live exclude each other", field="live", fix="Choose one of them.")
+    readable(list(wanted.files))
+    if keep:
+        _refuse_second_demo(run)
+    _play(run, wanted)
+
+
+def _refuse_second_demo(run: Invocation) -> None:
+    known = run.contexts().named.get(TENANT)
+    if known is not None:
+        run.confirm(f"Context {TENANT} ({known.url}) will point at the new daemon. Go on?")
+
+
+def _play(run: Invocation, wanted: Wanted) -> None:
+    started = time.perf_counter()
+    settings = {}
+    if wanted.live:
+        settings["ALPHAPULSE_MARKET__SOURCES"] = json.dumps({wanted.live: "ccxt"})
+    run.output.note("Starting a daemon with a database of its own ...")
+    with throwaway(run.environment, settings) as daemon:
+        admin = daemon.wait_until_up()
+        people = provision(admin)
+        venue, symbols, timeframe = _market(run, people.admin, wanted)
+        fund = people.trader.funds.create(
+            FUND, FundMode.PAPER, Decimal(100_000), first_config(venue, symbols, timeframe, "trend,mean_reversion")
+        )
+        _replay(run, people.trader, fund, wanted.bars)
+        result = _result(people.viewer, fund, wanted, time.perf_counter() - started)
+        kept = _keep(run, daemon, people.owner, admin) if wanted.keep else ""
+        _report(run, result, kept)
+        if wanted.live and run.output.for_people:
+            _trade_live(run, people.trader, fund)
+        for client in (people.admin, people.owner, people.trader, people.viewer):
+            client.close()
+
+
+def provision(admin: Context) -> People:
+    """The tenant with one member of each role. The passwords are nobody's: they are made up and forgotten."""
+    platform = Client(admin.target())
+    passwords = {role: secrets.token_urlsafe(24) for role in (Role.TENANT_ADMIN, Role.TRADER, Role.VIEWER)}
+    platform.tenancy.create_tenant(
+        TENANT, "Demo Capital", "standard", _email(Role.TENANT_ADMIN), passwords[Role.TENANT_ADMIN]
+    )
+    owner = _logged_in(admin, Role.TENANT_ADMIN, passwords)
+    for role in (Role.TRADER, Role.VIEWER):
+        owner.tenancy.add_member(_email(role), role, passwords[role])
+    trader, viewer = (_logged_in(admin, role, passwords) for role in (Role.TRADER, Role.VIEWER))
+    return People(platform, owner, trader, viewer)
+
+
+def _email(role: Role) -> str:
+    return f"{role.value.replace('_', '-')}@demo.example"
+
+
+def _logged_in(admin: Context, role: Role, passwords: dict[Role, str]) -> Client:
+    with Client(Context(admin.url, ca=admin.ca).target()) as nobody:
+        token = nobody.access.login(_email(role), passwords[role], TENANT)
+    return Client(Context(admin.url, token=token.token, ca=admin.ca).target())
+
+
+def _market(run: Invocation, admin: Client, wanted: Wanted) -> tuple[str, str, str]:
+    """Venue, symbols and timeframe to trade, after the candles are where they must be."""
+    if wanted.live:
+        return wanted.live, _DOLLAR_SYMBOLS.get(wanted.live, _SYMBOLS), wanted.timeframe
+    if not wanted.files:
+        return SYNTHETIC, _SYMBOLS, wanted.timeframe
+    series = [report.series for report in import_all(run, admin, list(wanted.files))]
+    kinds = {(item.venue, item.timeframe.value, item.symbol.partition("/")[2]) for item in series}
+    if len(kinds) > 1:
+        raise InvalidInput(
+            "the candles are of several venues, timeframes or quote currencies",
+            field="candles",
+            fix="Give files of one venue, one timeframe and one quote currency: a fund trades in one.",
+        )
+    return series[0].venue, ",".join(dict.fromkeys(item.symbol for item in series)), series[0].timeframe.value
+
+
+def _replay(run: Invocation, trader: Client, fund: Fund, bars: int) -> Replay:
+    """Waits until the replay is finished. Raises Defect when it failed, Unavailable when it makes no progress."""
+    replay = trader.funds.start_replay(fund.name, bars=bars)
+    moved_at = time.monotonic()
+    with bar(run, "Replaying") as shown:
+        while replay.state is ReplayState.RUNNING:
+            shown.moved(
+                replay.bars_done, replay.bars_total, replay.cursor.strftime("%Y-%m-%d") if replay.cursor else ""
+            )
+            time.sleep(_LOOK_EVERY)
+            before, replay = replay, trader.funds.replay(fund.name, replay.id)
+            moved_at = time.monotonic() if replay.bars_done > before.bars_done else moved_at
+            if time.monotonic() - moved_at > _STUCK_AFTER:
+                raise Unavailable(
+                    f"the replay stands at bar {replay.bars_done} of {replay.bars_total}",
+                    fix="Try again with fewer --bars.",
+                )
+    if replay.state is ReplayState.FAILED:
+        raise Defect(f"the replay failed: {replay.error}")
+    return replay
+
+
+def _result(viewer: Client, fund: Fund, wanted: Wanted, seconds: float) -> Result:
+    from alphapulse.cli.demo_report import Result
+
+    return Result(
+        fund=fund,
+        performance=viewer.portfolio.performance(fund.name),
+        history=viewer.portfolio.history(fund.name, limit=1000).items,
+        decisions=viewer.portfolio.decisions(fund.name, limit=_LOOK_BACK).items,
+        source=SYNTHETIC if not (wanted.files or wanted.live) else wanted.live or "imported",
+        seconds=seconds,
+    )
+
+
+def _report(run: Invocation, result: Result, kept: str) -> None:
+    from alphapulse.cli.demo_report import as_object, pairs, print_report
+
+    if run.output.for_people:
+        print_report(run.output.console(), result, kept)
+    else:
+        run.output.record(as_object(result), pairs(result), key=f"{result.performance.total_return:.6f}")
+
+
+def _keep(run: Invocation, daemon: Throwaway, owner: Client, admin: Context) -> str:
+    """Leaves the daemon running, and writes a context for it; its name."""
+    key = owner.tenancy.create_key("demo", Role.TENANT_ADMIN)
+    as_owner, as_platform = (
+        Context(admin.url, api_key=key.key or "", ca=admin.ca),
+        Context(admin.url, api_key=admin.api_key, ca=admin.ca),
+    )
+    files.edit(run.contexts_file, lambda known: files.with_context(known, TENANT, as_owner))
+    files.edit(run.contexts_file, lambda known: files.with_context(known, f"{TENANT}-platform", as_platform))
+    daemon.kept = True
+    run.output.note(
+        f"\nThe daemon goes on at {admin.url}, with its data in {daemon.data}."
+        f"\nStop it with: alphapulse daemon stop --data-directory {daemon.data}"
+    )
+    return TENANT
+
+
+def _trade_live(run: Invocation, trader: Client, fund: Fund) -> None:
+    """The fund decides at every closed bar from here on; its events are shown until Ctrl-C."""
+    import asyncio
+
+    from alphapulse.cli.journal import follow_events
+
+    trader.funds.start(fund.name)
+    run.output.note(f"\n{fund.name} now decides on every closed {fund.config.timeframe} bar. Ctrl-C ends it.\n")
+    asyncio.run(follow_events(run, trader.target, None, None))

@@ -1,0 +1,158 @@
+"""Orders: place, follow, cancel, explain."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from alphapulse.cli.choose import fund_or_only, order_id
+from alphapulse.cli.invocation import Invocation
+from alphapulse.cli.lazy import group, invocation
+from alphapulse.cli.render import Column
+from alphapulse.cli.styles import STATUS_STYLE
+from alphapulse.cli.text import NONE, money, quantity, short, time
+from alphapulse.domain.money import ZERO, parse_decimal
+from alphapulse.domain.orders import Order, OrderStatus, Side
+from alphapulse.errors import InvalidInput, TryAgain, UnknownOutcome
+
+app = group()
+
+_Order = Annotated[str, typer.Argument(metavar="ORDER", help="Its id, the first characters of it, or `last`.")]
+
+
+@app.command("place")
+def place(
+    ctx: typer.Context,
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="For example BTC/USDT.")],
+    side: Annotated[str, typer.Argument(metavar="buy|sell")],
+    amount: Annotated[str, typer.Argument(metavar="QUANTITY", help="Of the base currency, for example 0.1.")],
+    limit_price: Annotated[
+        str | None, typer.Option("--limit", metavar="PRICE", help="In the quote currency; a market order without it.")
+    ] = None,
+    fund: Annotated[
+        str | None, typer.Option("--fund", metavar="NAME", help="May be left out when there is only one.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--idempotency-key", metavar="KEY", help="Repeating with the same key trades once.")
+    ] = None,
+) -> None:
+    """Place an order; it passes every risk check that an agent's order passes."""
+    run = invocation(ctx)
+    direction = _side(side)
+    wanted = parse_decimal(amount, "quantity")
+    price = None if limit_price is None else parse_decimal(limit_price, "limit_price")
+    for name, value in (("quantity", wanted), ("limit_price", price)):
+        if value is not None and value <= ZERO:
+            raise InvalidInput(f"{name} must be above zero", field=name, fix="buy or sell says the direction.")
+    chosen, repeatable = fund_or_only(run.client, fund), key or uuid4().hex
+    try:
+        order = run.client.orders.place(
+            chosen, symbol.upper(), direction, wanted, limit_price=price, idempotency_key=repeatable
+        )
+    except (TryAgain, UnknownOutcome) as error:
+        error.fix = f"Repeat it with --idempotency-key {repeatable}: it will not trade twice. {error.fix}".rstrip()
+        raise
+    show_order(run, order)
+
+
+def _side(text: str) -> Side:
+    try:
+        return Side(text.lower())
+    except ValueError:
+        raise InvalidInput(
+            f"side: {text[:20]!r} is neither buy nor sell", field="side", fix="Say buy or sell."
+        ) from None
+
+
+@app.command("list")
+def list_orders(
+    ctx: typer.Context,
+    fund: Annotated[str | None, typer.Option("--fund", metavar="NAME", help="Default: every fund.")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(OrderStatus)}.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
+    before: Annotated[str | None, typer.Option("--before", metavar="CURSOR", help="Continue a list.")] = None,
+) -> None:
+    """Orders, newest first."""
+    run = invocation(ctx)
+    page = run.client.orders.list(fund, status=_status(status), limit=limit, before=before)
+    columns = [
+        Column[Order]("AT", lambda item: time(item.at)),
+        Column[Order]("ORDER", lambda item: short(item.id) if run.output.on_terminal else str(item.id), style="dim"),
+        Column[Order]("SYMBOL", lambda item: item.request.symbol, style="bold"),
+        Column[Order]("SIDE", lambda item: item.request.side.value),
+        Column[Order]("QUANTITY", lambda item: quantity(item.request.quantity), right=True),
+        Column[Order]("LIMIT", lambda item: money(item.request.limit_price), right=True),
+        Column[Order]("FILLED", lambda item: quantity(item.filled_quantity), right=True),
+        Column[Order]("PRICE", lambda item: money(item.average_price), right=True),
+        Column[Order]("STATUS", lambda item: item.status.value, style=lambda item: STATUS_STYLE.get(item.status, "")),
+        Column[Order]("BY", lambda item: "agents" if item.decision_id else "hand"),
+    ]
+    run.output.rows(page, columns, key=lambda item: str(item.id), following=page.next, empty="No order yet.")
+
+
+def _status(text: str | None) -> OrderStatus | None:
+    if text is None:
+        return None
+    try:
+        return OrderStatus(text)
+    except ValueError:
+        raise InvalidInput(
+            f"status: {text[:40]!r} is not an order's status",
+            field="status",
+            fix=f"Use one of {', '.join(OrderStatus)}.",
+        ) from None
+
+
+@app.command("show")
+def show(ctx: typer.Context, order: _Order) -> None:
+    """One order."""
+    run = invocation(ctx)
+    show_order(run, run.client.orders.get(order_id(run.client, order)))
+
+
+@app.command("cancel")
+def cancel(ctx: typer.Context, order: _Order) -> None:
+    """Withdraw what is left of an order."""
+    run = invocation(ctx)
+    show_order(run, run.client.orders.cancel(order_id(run.client, order)))
+
+
+@app.command("explain")
+def explain(ctx: typer.Context, order: _Order) -> None:
+    """Walk an order back: decision, agents and their numbers, consensus, allocation, every risk check."""
+    run = invocation(ctx)
+    explanation = run.client.orders.explain(order_id(run.client, order))
+    if run.output.for_people:
+        from alphapulse.cli.explain import show_explanation
+
+        show_explanation(run.output.console(), explanation)
+    else:
+        run.output.record(explanation, [], key=str(explanation.order.id))
+
+
+def show_order(run: Invocation, order: Order) -> None:
+    request = order.request
+    pairs = [
+        ("order", str(order.id)),
+        ("status", order.status.value.replace("_", " ")),
+        ("what", sentence(order)),
+        ("filled", f"{quantity(order.filled_quantity)} of {quantity(request.quantity)}"),
+        ("price", money(order.average_price)),
+        ("at", time(order.at)),
+        ("caused by", f"decision {order.decision_id}" if order.decision_id else "a person"),
+    ]
+    if order.reason:
+        pairs.append(("reason", order.reason))
+    pairs += [("denied", denial) for denial in order.denials]
+    run.output.record(order, pairs, key=str(order.id))
+
+
+def sentence(order: Order) -> str:
+    request = order.request
+    base, _, quote = request.symbol.partition("/")
+    how = "at market" if request.limit_price is None else f"at {money(request.limit_price)} {quote} or better"
+    return f"{request.side.value} {quantity(request.quantity)} {base} for {quote} {how} on {request.venue or NONE}"

@@ -1,0 +1,87 @@
+"""Starting, finding and stopping the daemon by its data directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from alphapulse.cli import process
+from alphapulse.errors import Misconfigured
+from tests.cli.conftest import Fleet, RunCli
+
+
+def pretend(directory: Path, pid: int, *, state_pid: int | None = None) -> None:
+    (directory / "daemon.pid").write_text(f"{pid}\n")
+    state = {"pid": state_pid or pid, "url": "http://127.0.0.1:1", "started_at": "2026-01-01T00:00:00Z", "version": "1"}
+    (directory / "daemon.json").write_text(json.dumps(state))
+
+
+def test_the_lock_decides_and_not_the_number(tmp_path: Path) -> None:
+    pretend(tmp_path, os.getpid())
+    assert process.running(tmp_path) is None
+    assert process.stop(tmp_path) is None
+    with (tmp_path / "daemon.pid").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = process.running(tmp_path)
+        assert found is not None
+        assert (found.pid, found.url) == (os.getpid(), "http://127.0.0.1:1")
+
+
+def test_a_state_of_another_process_does_not_count(tmp_path: Path) -> None:
+    pretend(tmp_path, os.getpid(), state_pid=1)
+    with (tmp_path / "daemon.pid").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert process.running(tmp_path) is None
+        assert process.locked_by(tmp_path) == os.getpid()
+
+
+def test_a_stale_pid_file_stops_nobody(cli: RunCli, tmp_path: Path) -> None:
+    pretend(tmp_path, os.getpid())
+    ended = cli("daemon", "stop", "--data-directory", str(tmp_path))
+    assert (ended.code, "No daemon runs here." in ended.err) == (0, True)
+    assert cli("daemon", "status", "--data-directory", str(tmp_path)).code == 9
+
+
+def test_the_data_directory_is_found_as_the_daemon_finds_it(tmp_path: Path) -> None:
+    settings = tmp_path / "alphapulse.toml"
+    settings.write_text('data_directory = "/from/file"\n')
+    environment = {"ALPHAPULSE_CONFIG": str(settings)}
+    assert process.data_directory(environment) == Path("/from/file")
+    assert process.data_directory({**environment, "ALPHAPULSE_DATA_DIRECTORY": "/from/env"}) == Path("/from/env")
+    assert process.data_directory(environment, "/given") == Path("/given")
+    settings.write_text("data_directory = ")
+    with pytest.raises(Misconfigured):
+        process.data_directory(environment)
+
+
+def test_a_port_in_use_is_told_as_what_it_is(cli: RunCli, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = cli("daemon", "start", "--port", port, "--data-directory", str(tmp_path / "data"))
+    assert ended.code == 7
+    assert f"port {port}" in ended.err
+    assert "fix: " in ended.err
+
+
+def test_a_daemon_without_a_log_says_so(cli: RunCli, tmp_path: Path) -> None:
+    assert cli("daemon", "logs", "--data-directory", str(tmp_path)).code == 5
+
+
+@pytest.mark.timeout(240)
+def test_settings_are_shown_without_their_secrets_while_the_daemon_runs(fleet: Fleet) -> None:
+    where = {"ALPHAPULSE_DATA_DIRECTORY": str(fleet.data), "ALPHAPULSE_DATABASE_URL": "postgresql://u:hunter2@h/d"}
+    ended = fleet.run("platform", "config", "show", "--json", env=where)
+    assert ended.code == 0, ended.err
+    assert "hunter2" not in ended.out
+    json.loads(ended.out)
+
+
+def test_a_wrong_setting_is_named(cli: RunCli) -> None:
+    ended = cli("config", "validate", env={"ALPHAPULSE_PORT": "99999999"})
+    assert ended.code == 1
+    assert "port" in ended.err
