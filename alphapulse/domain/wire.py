@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
+from math import inf, isfinite
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -141,7 +142,7 @@ def _decode_scalar(kind: Any, data: Any, path: str) -> Any:
     if kind is Any:
         return data
     if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
-        return float(data)
+        return _decode_float(data, path)
     if kind in {bool, int, str} and type(data) is kind:
         return data
     if not isinstance(data, str):
@@ -161,3 +162,14 @@ def _decode_scalar(kind: Any, data: Any, path: str) -> Any:
     except ValueError:
         raise InvalidInput(f"{path or 'body'}: {data[:60]!r} is not a {kind.__name__}", field=path) from None
     raise _wrong(path, getattr(kind, "__name__", str(kind)), data)
+
+
+def _decode_float(data: float, path: str) -> float:
+    """Statistics only; JSON has integers that no float holds."""
+    try:
+        value = float(data)
+    except OverflowError:
+        value = inf
+    if not isfinite(value):
+        raise InvalidInput(f"{path or 'body'}: the number is out of range", field=path)
+    return value

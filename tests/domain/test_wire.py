@@ -97,6 +97,14 @@ def test_the_path_leads_to_the_value_at_fault_however_deep_it_stands() -> None:
         decode(FundConfig, data)
 
 
+@pytest.mark.parametrize("weight", [10**400, float("inf"), float("nan"), True])
+def test_a_statistic_that_no_finite_float_holds_is_refused(weight: Any) -> None:
+    data = encode(CONFIG)
+    data["agents"][0]["weight"] = weight
+    with pytest.raises(InvalidInput, match=r"agents\[0\]\.weight"):
+        decode(FundConfig, data)
+
+
 @given(st.decimals(min_value=-(10**14), max_value=10**14, places=12))
 def test_no_amount_changes_on_the_way(amount: Decimal) -> None:
     purse = Purse(UUID(int=1), amount, AT)
