@@ -96,9 +96,7 @@ class LimitBreached(Refused):
 
     code = "limit_breached"
 
-    def __init__(
-        self, message: str, *, denials: tuple[str, ...] = (), fix: str = "", request_id: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, denials: tuple[str, ...] = (), fix: str = "", request_id: str = "") -> None:
         super().__init__(message, fix=fix, request_id=request_id)
         self.denials = denials
 
@@ -121,9 +119,7 @@ class TooManyRequests(TryAgain):
 
     code = "too_many_requests"
 
-    def __init__(
-        self, message: str, *, retry_after: timedelta, fix: str = "", request_id: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, retry_after: timedelta, fix: str = "", request_id: str = "") -> None:
         super().__init__(message, fix=fix, request_id=request_id)
         self.retry_after = retry_after
 

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from pydantic.fields import FieldInfo
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alphapulse.daemon.access import guard_of
 from alphapulse.errors import InvalidInput
@@ -19,6 +21,37 @@ Endpoint = Callable[..., Awaitable[Response]]
 
 class StrictRoute(APIRoute):
     """Refuses strangers before it reads a byte, and query or JSON keys that are unknown or doubled."""
+
+    def __init__(self, path: str, endpoint: Endpoint, **declared: Any) -> None:
+        super().__init__(path, endpoint, **declared)
+        if self._takes_text_only():
+            self.app = self._direct(endpoint)
+
+    def _takes_text_only(self) -> bool:
+        """Whether the function wants its call and optional text of the query, and so nothing is to be converted."""
+        needs = self.dependant
+        others = (needs.path_params, needs.header_params, needs.cookie_params, needs.body_params)
+        if guard_of(needs) is None or len(needs.dependencies) > 1 or needs.request_param_name or any(others):
+            return False
+        return all(_is_optional_text(parameter.field_info) for parameter in needs.query_params)
+
+    def _direct(self, endpoint: Endpoint) -> ASGIApp:
+        """The function without the framework's machinery around it, which costs more than most of them do."""
+        guard = guard_of(self.dependant)
+        assert guard is not None
+        known = frozenset(parameter.alias for parameter in self.dependant.query_params)
+
+        async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
+            call = await guard(request)
+            given: dict[str, str] = {}
+            if scope["query_string"]:
+                _check_query(request, known)
+                given = dict(request.query_params)
+            response = await endpoint(call, **given)
+            await response(scope, receive, send)
+
+        return direct
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -52,6 +85,11 @@ class _ParsedRequest(Request):
 
     async def json(self) -> Any:
         return self._parsed
+
+
+def _is_optional_text(field: FieldInfo) -> bool:
+    kind: Any = field.annotation
+    return kind == str | None and not field.metadata and field.default is None
 
 
 def parse_json(body: bytes) -> Any:

@@ -85,7 +85,7 @@ class Tail:
                 self._stale = self._stale or len(found) == BATCH
 
     async def _read(self, sequence: int) -> list[Frame]:
-        async with self._database.transaction(self._tenant_id) as tx:
+        async with self._database.glance(self._tenant_id) as tx:
             return [frame(event) for event in await store.read(tx, sequence, BATCH)]
 
 

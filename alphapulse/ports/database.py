@@ -52,6 +52,13 @@ class Database(Protocol):
         """
         ...
 
+    def glance(self, tenant_id: UUID) -> AbstractAsyncContextManager[Transaction]:
+        """As ``transaction``, for exactly one ``all`` or ``one`` that only reads: it all goes in one round trip.
+
+        For reads that are asked for all the time. A second statement, or one that writes, is a Defect.
+        """
+        ...
+
     def user(self, user_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """Bound to a user and to no tenant: the user's own row, memberships, keys and sessions."""
         ...

@@ -79,7 +79,7 @@ class Tenancy:
 
     async def tenant(self, tenant_id: UUID) -> Tenant:
         """Raises NotFound."""
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.glance(tenant_id) as tx:
             found = await store.get_tenant(tx, tenant_id)
         if found is None:
             raise NotFound(f"no tenant {tenant_id}")
@@ -89,7 +89,7 @@ class Tenancy:
 
     async def list_members(self, tenant_id: UUID) -> list[Member]:
         """By e-mail."""
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.glance(tenant_id) as tx:
             return await store.list_members(tx, tenant_id)
 
     async def add_member(self, tenant_id: UUID, email: str, role: str, password: str | None, *, actor: str) -> Member:

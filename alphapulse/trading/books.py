@@ -59,14 +59,14 @@ class Books:
 
     async def summary(self, tenant_id: UUID, fund: str | None = None) -> PortfolioSummary:
         """One fund, or the tenant's total. Raises Conflict for a total over several base currencies."""
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.glance(tenant_id) as tx:
             found = [await summary_store.of_fund(tx, fund)] if fund is not None else await summary_store.of_all(tx)
         parts = [await self._summary(books) for books in found]
         return parts[0] if fund is not None else _total(parts)
 
     async def positions(self, tenant_id: UUID, fund: str | None = None) -> Sequence[Holding]:
         """What is held, of one fund or of all."""
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.glance(tenant_id) as tx:
             found = [await summary_store.of_fund(tx, fund)] if fund is not None else await summary_store.of_all(tx)
         return [holding for books in found for holding in (await self._summary(books)).positions]
 

@@ -7,6 +7,8 @@ time-out, and the first request after its return gets through (docs/decisions/01
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import LiteralString
 
 import orjson
 import psycopg
@@ -19,6 +21,8 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 
 from alphapulse.adapters.database.failures import translate, unavailable
+from alphapulse.adapters.database.glance import Glances
+from alphapulse.ports.database import Parameters, Row
 
 Connection = psycopg.AsyncConnection[DictRow]
 
@@ -40,6 +44,7 @@ class Pool:
         self._free = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self._closed = False
+        self._glances = Glances()
 
     async def begin(self, begin: bytes) -> Connection:
         """A connection on which ``begin``, a BEGIN, was run. Raises Unavailable when there is none."""
@@ -86,6 +91,39 @@ class Pool:
             await connection.close()
             raise
         return connection
+
+    async def read(self, begin: Sequence[bytes], statement: LiteralString, parameters: Parameters) -> list[Row]:
+        """One statement in a transaction of its own, in one round trip. Raises our errors."""
+        await self._wait_for_turn()
+        try:
+            return await self._read(begin, statement, parameters)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        finally:
+            self._free.release()
+
+    async def _read(self, begin: Sequence[bytes], statement: LiteralString, parameters: Parameters) -> list[Row]:
+        if self._closed:
+            raise unavailable("it was closed")
+        for connection in (self._idle.pop() if self._idle else None, None):
+            fresh = connection is None
+            used = await connect(self._url) if connection is None else connection
+            try:
+                rows = await self._glances.read(used, begin, statement, parameters)
+            except psycopg.OperationalError:
+                broken = used.closed
+                await used.close()
+                if fresh or not broken:
+                    raise
+                # As in _begin: the server went away while this one lay idle. A read may be repeated.
+                await self._drop_idle()
+            except BaseException:
+                await used.close()
+                raise
+            else:
+                self._idle.append(used)
+                return rows
+        raise AssertionError("unreachable")
 
     async def give_back(self, connection: Connection) -> None:
         """Take a connection back; one that is broken or still inside a transaction is closed instead."""

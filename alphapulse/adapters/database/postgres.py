@@ -118,6 +118,44 @@ async def _roll_back(connection: Connection) -> None:
         await connection.close()  # the server rolls back what it loses sight of; the first error is the one to see
 
 
+class GlanceTransaction:
+    """A transaction that begins and ends with its one statement. See ``Database.glance`` in ports/database.py."""
+
+    def __init__(self, pool: Pool, tenant_id: UUID) -> None:
+        self.tenant_id: UUID | None = tenant_id
+        self._pool = pool
+        self._begin = (b"BEGIN READ ONLY", f"SET LOCAL app.tenant_id = '{_text(tenant_id)}'".encode())
+        self._done = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done = True
+
+    async def all(self, sql: LiteralString, parameters: Parameters | None = None) -> list[Row]:
+        if self._done:
+            raise Defect("a glance is one statement: use transaction for more")
+        self._done = True
+        return await self._pool.read(self._begin, sql, parameters or {})
+
+    async def one(self, sql: LiteralString, parameters: Parameters | None = None) -> Row | None:
+        rows = await self.all(sql, parameters)
+        return rows[0] if rows else None
+
+    async def run(self, sql: LiteralString, parameters: Parameters | None = None) -> int:  # noqa: ARG002 the port's
+        raise Defect(f"a glance only reads, it cannot run {sql[:60]}")
+
+    async def run_many(self, sql: LiteralString, rows: Sequence[Parameters]) -> None:  # noqa: ARG002 the port's
+        raise Defect(f"a glance only reads, it cannot run {sql[:60]}")
+
+    @property
+    def connection(self) -> Connection:
+        raise Defect("a glance has no connection of its own")
+
+
 class PostgresDatabase:
     """See ports/database.py. Connections open on demand, so a server that is away is met by the first request,
     with Unavailable, and found again by the first request after its return.
@@ -153,6 +191,9 @@ class PostgresDatabase:
         if user_id is not None:
             begin += f"; SET LOCAL app.user_id = '{_text(user_id)}'"
         return _Scope(self._app, begin.encode(), tenant_id)
+
+    def glance(self, tenant_id: UUID) -> GlanceTransaction:
+        return GlanceTransaction(self._app, tenant_id)
 
     def user(self, user_id: UUID) -> _Scope:
         return _Scope(self._app, f"BEGIN; SET LOCAL app.user_id = '{_text(user_id)}'".encode(), None)

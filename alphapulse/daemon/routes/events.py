@@ -19,7 +19,7 @@ async def listed(
     call: Annotated[Call, allow(Permission.EVENTS_READ)], since: Sequence = 0, limit: Limit = 100
 ) -> Response:
     """Events after a sequence number, oldest first; kinds that the caller may not see are left out."""
-    async with call.services.database.transaction(call.tenant_id) as tx:
+    async with call.services.database.glance(call.tenant_id) as tx:
         found = await store.read(tx, since, limit)
     seen = [event for event in found if call.caller.may(REQUIRED_PERMISSION[event.kind])]
     return page(seen, str(found[-1].sequence) if len(found) == limit else None)
