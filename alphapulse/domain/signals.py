@@ -60,20 +60,19 @@ class Consensus:
 
 def consensus(votes: tuple[Vote, ...]) -> Consensus:
     """Mean conviction weighted by weight x confidence; an abstention enters neither sum."""
-    numerator = denominator = 0.0
-    cast = 0
-    for vote in votes:
-        conviction = vote.signal.conviction
-        if conviction is None:
-            continue
-        cast += 1
-        weight = vote.weight * vote.signal.confidence
-        numerator += weight * conviction
-        denominator += weight
-    abstained = len(votes) - cast
-    if denominator == 0.0:
-        return Consensus(None, cast, abstained)
-    return Consensus(max(-1.0, min(1.0, numerator / denominator)), cast, abstained)
+    cast = [
+        (vote.signal.conviction, vote.weight * vote.signal.confidence)
+        for vote in votes
+        if vote.signal.conviction is not None
+    ]
+    abstained = len(votes) - len(cast)
+    total = sum(weight for _, weight in cast)
+    if total == 0.0:
+        return Consensus(None, len(cast), abstained)
+    mean = sum(conviction * weight for conviction, weight in cast) / total
+    convictions = [conviction for conviction, _ in cast]
+    # Weights near the smallest float round so coarsely that the mean could leave the range of the votes.
+    return Consensus(max(min(convictions), min(max(convictions), mean)), len(cast), abstained)
 
 
 @dataclass(frozen=True, slots=True)

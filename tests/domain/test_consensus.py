@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alphapulse.domain.market import Series, Timeframe
@@ -45,6 +45,7 @@ share = st.floats(0, 1)
 
 
 @given(st.lists(st.tuples(st.none() | unit, share, st.floats(0, 1000)), max_size=8))
+@example([(0.125, 2.220446049250313e-16, 2.537925668279981e-303)])
 def test_the_consensus_lies_between_the_votes_that_were_cast(cast: list[tuple[float | None, float, float]]) -> None:
     agreed = consensus(tuple(vote(conviction, confidence=c, weight=w) for conviction, c, w in cast))
     given_votes = [conviction for conviction, _, _ in cast if conviction is not None]
