@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -130,7 +131,7 @@ def _print_decisions(console: Console, result: Result) -> None:
     for decision in result.decisions[:_SHOWN]:
         console.print(Text.assemble((f"  {time(decision.at)}  ", "dim"), summary_line(decision)))
         if decision.reason:
-            console.print(Text(f"{'':21}{clean(decision.reason)}", style="dim"))
+            console.print(Padding(Text(clean(decision.reason), style="dim"), (0, 0, 0, 21)))
     acted = next((decision for decision in result.decisions if decision.orders), result.decisions[0])
     title = "Why the last orders" if acted.orders else "Why"
     console.print(Text.assemble((f"\n{title}", "bold"), (f", at {time(acted.at)}", "dim")))
