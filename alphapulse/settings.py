@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,6 +42,11 @@ from alphapulse.errors import Misconfigured
 from alphapulse.packaged import packaged_config
 
 PREFIX = "ALPHAPULSE_"
+
+
+def default_data_directory() -> Path:
+    """Where the daemon of this user keeps its data when nobody says otherwise."""
+    return user_data_path("alphapulse")
 
 
 def _written_as_text(value: object) -> object:
@@ -123,7 +129,7 @@ class Settings(BaseSettings):
     )
 
     data_directory: Path = Field(
-        default_factory=lambda: user_data_path("alphapulse"),
+        default_factory=default_data_directory,
         description="Where the embedded database, candles, keys, pid file and logs live.",
     )
     host: str = Field(
@@ -243,7 +249,7 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Layered(**given)
     except ValidationError as error:
-        raise _misconfigured(error) from error
+        raise _misconfigured(error, user, path or config_file()) from error
     except SettingsError as error:
         raise Misconfigured(f"{error}", fix="Write tables in environment variables as JSON.") from error
 
@@ -270,14 +276,38 @@ def _tables(path: Path, *, required: bool) -> dict[str, Any]:
         raise Misconfigured(f"{path}: not TOML: {error}", fix="Mend the line that is named.") from error
 
 
-def _misconfigured(error: ValidationError) -> Misconfigured:
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    problem = str(first["msg"]).removeprefix("Value error, ")
-    if not path:
-        return Misconfigured(problem, fix="Change the settings named above.")
-    variable = PREFIX + path.replace(".", "__").upper()
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(sorted(Settings.model_fields))
-        return Misconfigured(f"setting {path} does not exist", fix=f"Remove it. The settings are: {known}.")
-    return Misconfigured(f"setting {path}: {problem}", fix=f"Correct {path} in {config_file()}, or {variable}.")
+def _misconfigured(error: ValidationError, user: Mapping[str, Any], file: Path) -> Misconfigured:
+    """Every mistake in one message; the fix says where each stands. user: the tables of the user's ``file``."""
+    problems: list[str] = []
+    fixes: list[str] = []
+    for found in error.errors(include_url=False, include_input=False):
+        steps = [str(part) for part in found["loc"]]
+        path = ".".join(steps)
+        problem = str(found["msg"]).removeprefix("Value error, ")
+        variable = PREFIX + path.replace(".", "__").upper()
+        where = variable if variable in os.environ else str(file) if steps and steps[0] in user else ""
+        if not path:
+            problems.append(problem)
+            fixes.append("Change the settings named above.")
+        elif found["type"] == "extra_forbidden":
+            problems.append(f"setting {path} does not exist")
+            fixes.append(f"Remove {path}{where and ' from '}{where}: {_nearest(steps)}")
+        else:
+            problems.append(f"setting {path}: {problem}")
+            fixes.append(f"Correct {path}{where and ' in '}{where or f' where it is given, or set {variable}'}.")
+    return Misconfigured("; ".join(problems), fix=" ".join(fixes))
+
+
+def _nearest(steps: list[str]) -> str:
+    """``did you mean ...`` where a name is close, else the names there are."""
+    fields: Mapping[str, Any] = Settings.model_fields
+    for step in steps[:-1]:
+        kind = fields[step].annotation if step in fields else None
+        fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
+    near = get_close_matches(steps[-1], fields, n=1)
+    prefix = "".join(f"{step}." for step in steps[:-1])
+    if near:
+        return f"did you mean {prefix}{near[0]}?"
+    return (
+        f"the settings are {', '.join(sorted(prefix + name for name in fields))}" if fields else "there is no such name"
+    )

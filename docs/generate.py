@@ -168,15 +168,25 @@ def errors() -> str:
             f"Exit codes: {' · '.join((*exits, *more))}.\n",
             "## Denials of the risk checks\n",
             "A `limit_breached` answer, `orders explain` and the stored order carry one line per failed check,",
-            "`CODE: key=value`. The codes, in the order in which they are checked:\n",
+            "`CODE: key=value`. A symbol that the venue lacks, that is quoted in another currency or that has no price",
+            "gets that one line; else every check runs, and the lines stand in this order:\n",
             table(("code",), [(code(one),) for one in denial_codes(Path(risk.__file__ or ""))]),
         )
     )
 
 
+_CODE = re.compile(r'"([A-Z]+(?:_[A-Z]+)+)"')
+
+
 def denial_codes(path: Path) -> list[str]:
-    """The codes as they stand in domain/risk.py, in order of appearance."""
-    return list(dict.fromkeys(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', path.read_text(encoding="utf-8"))))
+    """The codes in domain/risk.py, in the order in which ``judge`` makes the checks."""
+    text = path.read_text(encoding="utf-8")
+    body = text[text.index("def judge(") :]
+    parts = dict(re.findall(r"^def (_\w+)\((.*?)(?=^def |\Z)", text, re.DOTALL | re.MULTILINE))
+    made, _, checks = body[: body.index("\ndef ")].rpartition("return Verdict(")
+    inline = re.sub(r"(_\w+)\(", lambda called: f"{called[0]} {parts.get(called[1], '')}", checks)
+    early = [one for one in _CODE.findall(made) if one not in _CODE.findall(inline)]
+    return list(dict.fromkeys([*_CODE.findall(inline)[:1], *early, *_CODE.findall(inline)]))
 
 
 # The HTTP API.

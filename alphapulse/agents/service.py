@@ -8,6 +8,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import inf
+from uuid import UUID
 
 from alphapulse.agents import store
 from alphapulse.agents.evaluation import Outcome, Task, abstention, run
@@ -104,23 +105,41 @@ class Agents:
     async def list_signals(
         self,
         *,
+        tenant_id: UUID | None,
         agent: str | None = None,
         venue: str | None = None,
         symbol: str | None = None,
         timeframe: Timeframe | None = None,
         limit: int = 100,
     ) -> list[Signal]:
-        """Stored signals, newest bar first; None leaves a field open."""
-        async with self._database.shared() as tx:
-            return await store.newest(tx, agent=agent, venue=venue, symbol=symbol, timeframe=timeframe, limit=limit)
+        """Stored signals, newest bar first; None leaves a field open.
+
+        tenant_id: only signals that a configuration of this tenant's funds asks for, since another tenant's
+        parameters are that tenant's secret; None: everybody's, for the platform admin.
+        """
+        if tenant_id is None:
+            async with self._database.shared() as tx:
+                return await store.newest(tx, agent=agent, venue=venue, symbol=symbol, timeframe=timeframe, limit=limit)
+        async with self._database.transaction(tenant_id) as tx:
+            wanted = [
+                (use.agent, self._key(use.agent, use.parameters), use.series)
+                for use in await store.uses(tx)
+                if agent in {None, use.agent}
+                and venue in {None, use.series.venue}
+                and symbol in {None, use.series.symbol}
+                and timeframe in {None, use.series.timeframe}
+            ]
+            return await store.newest_of(tx, wanted, limit)
 
     def _identify(self, request: Request, at: datetime) -> tuple[Computation, Mapping[str, float]]:
         name, parameters, series = request
+        return Computation(name, self._key(name, parameters), series, at), parameters
+
+    def _key(self, name: str, parameters: Mapping[str, float]) -> str:
+        """Under which the agent's signals are stored."""
         key = parameters_key(dict(parameters))
         agent = self.registry.agents.get(name)
-        if agent is not None and agent.version > 1:
-            key = f"{key} v{agent.version}"
-        return Computation(name, key, series, at), parameters
+        return f"{key} v{agent.version}" if agent is not None and agent.version > 1 else key
 
     def _recall(self, wanted: Computation) -> Signal | None:
         known = self._kept.get(wanted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,7 +78,7 @@ async def newest(
     timeframe: Timeframe | None = None,
     limit: int = 100,
 ) -> list[Signal]:
-    """Newest bar first; None leaves a field open."""
+    """Of everybody, newest bar first; None leaves a field open."""
     rows = await tx.all(
         "SELECT * FROM signals"
         " WHERE (%(agent)s::text IS NULL OR agent = %(agent)s)"
@@ -87,6 +87,49 @@ async def newest(
         " AND (%(timeframe)s::text IS NULL OR timeframe = %(timeframe)s)"
         " ORDER BY at DESC, agent, symbol, parameters_key LIMIT %(limit)s",
         {"agent": agent, "venue": venue, "symbol": symbol, "timeframe": timeframe, "limit": limit},
+    )
+    return list(map(_signal, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """An agent as a configuration uses it on one series. parameters: as stored there."""
+
+    agent: str
+    parameters: Mapping[str, float]
+    series: Series
+
+
+async def uses(tx: Transaction) -> list[Use]:
+    """What the configurations of the bound tenant's funds ask for, of every version, each once."""
+    rows = await tx.all(
+        "SELECT DISTINCT choice->>'name' AS agent, choice->'parameters' AS parameters, config->>'venue' AS venue,"
+        " symbol, config->>'timeframe' AS timeframe FROM fund_configs,"
+        " jsonb_array_elements(config->'agents') AS choice, jsonb_array_elements_text(config->'universe') AS symbol"
+    )
+    return [
+        Use(row["agent"], row["parameters"], Series(row["venue"], row["symbol"], Timeframe(row["timeframe"])))
+        for row in rows
+    ]
+
+
+async def newest_of(tx: Transaction, wanted: Sequence[tuple[str, str, Series]], limit: int) -> list[Signal]:
+    """Of these (agent, parameters_key, series) only, newest bar first."""
+    rows = await tx.all(
+        "SELECT s.* FROM unnest(%(agents)s::text[], %(keys)s::text[], %(venues)s::text[], %(symbols)s::text[],"
+        " %(timeframes)s::text[]) AS w(agent, parameters_key, venue, symbol, timeframe)"
+        # Each from its end of the primary key: the table holds every tenant's signals of all time.
+        " CROSS JOIN LATERAL (SELECT * FROM signals WHERE agent = w.agent AND parameters_key = w.parameters_key"
+        " AND venue = w.venue AND symbol = w.symbol AND timeframe = w.timeframe ORDER BY at DESC LIMIT %(limit)s) s"
+        " ORDER BY s.at DESC, s.agent, s.symbol, s.parameters_key LIMIT %(limit)s",
+        {
+            "agents": [agent for agent, _, _ in wanted],
+            "keys": [key for _, key, _ in wanted],
+            "venues": [series.venue for _, _, series in wanted],
+            "symbols": [series.symbol for _, _, series in wanted],
+            "timeframes": [series.timeframe.value for _, _, series in wanted],
+            "limit": limit,
+        },
     )
     return list(map(_signal, rows))
 

@@ -57,8 +57,20 @@ def login(
     asked = Context(current.url, ca=str(ca.resolve()) if ca else current.ca)
     with Client(asked.target()) as client:
         token = client.access.login(address, password, run.tenant)
-    wanted = name or _context_name(run, contexts, url, current, address)
-    written = replace(asked, token=token.token, expires_at=write_time(token.expires_at))
+    written = replace(
+        asked,
+        token=token.token,
+        expires_at=write_time(token.expires_at),
+        user=address.strip().lower(),
+        user_tenant=token.tenant or "",
+    )
+    if name:
+        known = contexts.named.get(name)
+        if known is not None and not files.is_same_login(known, written):
+            run.confirm(f"Context {name} ({known.who or 'no login'} at {known.url}) is another's. Replace it?")
+        wanted = name
+    else:
+        wanted = files.login_name(contexts, _context_name(run, contexts, url, current, address), written)
     files.edit(run.contexts_file, lambda known: files.with_context(known, wanted, written, use=True))
     run.output.record(
         {
@@ -79,7 +91,7 @@ def login(
 
 
 def _context_name(run: Invocation, contexts: files.Contexts, url: str | None, current: Context, email: str) -> str:
-    """Where a login goes: never over an API key, which could not be had back."""
+    """What a login's context is called when the name is free."""
     known = files.chosen_name(contexts, run.environment, run.context_name)
     person = re.sub(r"[^A-Za-z0-9]+", "-", email.partition("@")[0]).strip("-") or "me"
     if url is not None:
@@ -161,7 +173,8 @@ def list_contexts(ctx: typer.Context) -> None:
             "current": name == current,
             "url": item.url,
             "as": "api key" if item.api_key else "login" if item.token else "",
-            "tenant": item.tenant,
+            "user": item.who,
+            "tenant": item.tenant or (item.user_tenant if item.token else ""),
         }
         for name, item in contexts.named.items()
     ]
@@ -169,7 +182,7 @@ def list_contexts(ctx: typer.Context) -> None:
         Column[dict[str, str | bool]]("", lambda item: "*" if item["current"] else " "),
         Column[dict[str, str | bool]]("NAME", lambda item: str(item["name"])),
         Column[dict[str, str | bool]]("DAEMON", lambda item: str(item["url"])),
-        Column[dict[str, str | bool]]("AS", lambda item: str(item["as"]) or NONE),
+        Column[dict[str, str | bool]]("AS", lambda item: f"{item['as']} {item['user']}".strip() or NONE),
         Column[dict[str, str | bool]]("TENANT", lambda item: str(item["tenant"]) or NONE),
     ]
     run.output.rows(shown, columns, key=lambda item: str(item["name"]), empty="No daemon is known yet.")

@@ -151,15 +151,24 @@ def _change(
     parameters: dict[str, float] | None = None,
 ) -> None:
     chosen = fund_or_only(run.client, fund)
+    before = run.client.funds.get(chosen)
     changed = run.client.agents.configure(chosen, agent, enabled=enabled, weight=weight, parameters=parameters)
-    run.output.record(changed, agent_pairs(changed), key=str(changed.config_version))
+    run.output.record(changed, agent_pairs(changed, before.config_version), key=str(changed.config_version))
 
 
-def agent_pairs(fund: Fund) -> list[tuple[str, str]]:
-    pairs = [("fund", fund.name), ("configuration", f"version {fund.config_version}, from the next bar on")]
+def in_force(fund: Fund, before: int | None = None) -> str:
+    """The version now in force. before: the one before the request; the same number means that nothing changed."""
+    if before == fund.config_version:
+        return f"version {fund.config_version}, unchanged"
+    return f"version {fund.config_version}, from the next bar on"
+
+
+def agent_pairs(fund: Fund, before: int | None = None) -> list[tuple[str, str]]:
+    """before: see ``in_force``. Parameters by name, as everywhere."""
+    pairs = [("fund", fund.name), ("configuration", in_force(fund, before))]
     weights = sum(choice.weight for choice in fund.config.agents if choice.enabled)
     for choice in fund.config.agents:
-        numbers = " ".join(f"{name}={value:g}" for name, value in choice.parameters.items()) or NONE
+        numbers = " ".join(f"{name}={value:g}" for name, value in sorted(choice.parameters.items())) or NONE
         part = percent(choice.weight / weights).lstrip("+") if choice.enabled and weights else "disabled"
         pairs.append((choice.name, f"weight {choice.weight:g} ({part})  {numbers}"))
     return pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -28,8 +29,18 @@ def fund_or_only(client: Client, named: str | None) -> str:
     return names[0]
 
 
-def order_id(client: Client, text: str) -> str:
-    """The whole id for a whole id, for its first characters (four or more), or for the word ``last``."""
+def fund_names(client: Client, ids: Iterable[UUID]) -> Mapping[UUID, str] | None:
+    """Names of the funds of ``ids`` when these are several, for a column; None when one fund is all there is."""
+    if len(set(ids)) < 2:
+        return None
+    return {fund.id: fund.name for fund in client.funds.list()}
+
+
+def order_id(client: Client, text: str, fund: str | None = None) -> str:
+    """The whole id for a whole id, for its first characters (four or more), or for the word ``last``.
+
+    ``last`` is the order that was created last: of ``fund`` when one is named, else of all the tenant's funds.
+    """
     try:
         return str(UUID(text))
     except ValueError:
@@ -41,7 +52,7 @@ def order_id(client: Client, text: str) -> str:
             field="order",
             fix="Give the id, its first four or more characters, or `last`.",
         )
-    newest = client.orders.list(limit=1 if wanted == "last" else _NEWEST)
+    newest = client.orders.list(fund, limit=1 if wanted == "last" else _NEWEST)
     found = [str(order.id) for order in newest if wanted == "last" or str(order.id).startswith(wanted)]
     if not found:
         raise NotFound(

@@ -73,6 +73,7 @@ COMMANDS: dict[str, Listed] = {
     ),
     "login": Listed("alphapulse.cli.access:login", "Log in to a daemon.", _ACCESS),
     "logout": Listed("alphapulse.cli.access:logout", "End the login.", _ACCESS),
+    "password": Listed("alphapulse.cli.tenancy:password", "Change your password.", _ACCESS),
     "whoami": Listed("alphapulse.cli.access:whoami", "Who you are, and as what.", _ACCESS),
     "context": Listed(
         "alphapulse.cli.access:context",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from alphapulse.cli.agents import in_force
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column
 from alphapulse.cli.text import time
@@ -59,11 +60,12 @@ def change(
     run = invocation(ctx)
     if bool(values) == bool(file):
         raise InvalidInput("what to set?", field="values", fix="Give KEY=VALUE pairs, or --file FILE.")
-    wanted = read_config(file) if file else with_values(run.client.funds.get(fund).config, values or [])
+    before = run.client.funds.get(fund)
+    wanted = read_config(file) if file else with_values(before.config, values or [])
     changed = run.client.funds.configure(fund, wanted)
     run.output.record(
         changed,
-        [("fund", changed.name), ("configuration", f"version {changed.config_version}, from the next bar on")],
+        [("fund", changed.name), ("configuration", in_force(changed, before.config_version))],
         key=str(changed.config_version),
     )
 
@@ -72,8 +74,10 @@ def change(
 def diff(
     ctx: typer.Context,
     fund: _Fund,
-    before: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Default: the last but one.")] = None,
-    after: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Default: the one in force.")] = None,
+    before: Annotated[
+        int | None, typer.Argument(metavar="FROM", help="Version to start from. Default: the one before TO.")
+    ] = None,
+    after: Annotated[int | None, typer.Argument(metavar="TO", help="Default: the version in force.")] = None,
 ) -> None:
     """What changed between two versions."""
     run = invocation(ctx)
@@ -145,7 +149,9 @@ def _by_name(data: dict[str, Any]) -> dict[str, Any]:
 
 def _flatten(value: Any, path: str, found: dict[str, str]) -> None:
     if isinstance(value, dict):
-        for name, item in cast("dict[str, Any]", value).items():
+        settings = cast("dict[str, Any]", value)
+        free = path.endswith("parameters")  # numbers by name, which have no order of their own
+        for name, item in sorted(settings.items()) if free else settings.items():
             _flatten(item, f"{path}.{name}".lstrip("."), found)
     elif isinstance(value, list):
         found[path] = ",".join(str(item) for item in cast("list[Any]", value))

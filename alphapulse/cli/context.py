@@ -6,8 +6,9 @@
     url = "http://127.0.0.1:8470"
     api_key = "ap_..."
 
-Keys of a context: url, and any of api_key, token, expires_at (of the token), ca, tenant. The environment goes first:
-ALPHAPULSE_CONTEXT names a context; ALPHAPULSE_URL, ALPHAPULSE_API_KEY and ALPHAPULSE_TENANT replace its parts. A
+Keys of a context: url, and any of api_key, token, expires_at (of the token), ca, tenant; user and user_tenant, whose
+login it holds; directory, in a context that a daemon of this machine wrote for its data directory. The environment goes
+first: ALPHAPULSE_CONTEXT names a context; ALPHAPULSE_URL, ALPHAPULSE_API_KEY and ALPHAPULSE_TENANT replace its parts. A
 context's credential is never sent to an address that the environment put in its place.
 """
 
@@ -28,11 +29,16 @@ from alphapulse.client.connection import Target
 from alphapulse.errors import InvalidInput, Misconfigured, NotFound, Unauthenticated
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_KEY = re.compile(r"ap_[0-9a-f]{12}(?=_)")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """api_key or token: what the daemon is shown. expires_at: of the token, ISO 8601. ca: path of a PEM file."""
+    """api_key or token: what the daemon is shown. expires_at: of the token, ISO 8601. ca: path of a PEM file.
+
+    tenant: the one a platform admin acts in, told to the daemon. user, user_tenant: e-mail and tenant of a login.
+    directory: data directory of the daemon that keeps this context.
+    """
 
     url: str
     api_key: str = ""
@@ -40,6 +46,15 @@ class Context:
     expires_at: str = ""
     ca: str = ""
     tenant: str = ""
+    user: str = ""
+    user_tenant: str = ""
+    directory: str = ""
+
+    @property
+    def who(self) -> str:
+        """An e-mail address, or the public part of an API key; empty when neither is known."""
+        key = _KEY.match(self.api_key)
+        return (key[0] if key else "") if self.api_key else self.user if self.token else ""
 
     def target(self, tenant: str | None = None) -> Target:
         return Target(self.url, self.api_key or self.token, self.tenant if tenant is None else tenant, self.ca)
@@ -173,6 +188,28 @@ def choose(contexts: Contexts, environment: Mapping[str, str], name: str | None)
         context = replace(context, api_key=key, token="", expires_at="")
     tenant = environment.get("ALPHAPULSE_TENANT", "")
     return replace(context, tenant=tenant) if tenant else context
+
+
+def login_name(contexts: Contexts, wanted: str, login: Context) -> str:
+    """Where a login goes: ``wanted`` unless that is somebody else's, else the first name of theirs or free."""
+    home = re.sub(r"[^A-Za-z0-9]+", "-", login.user_tenant or login.user.partition("@")[2]).strip("-") or "login"
+    longer = f"{wanted[: 35 - len(home[:15])]}-{home[:15]}"
+    name, number = wanted, 1
+    while name in contexts.named and not is_same_login(contexts.named[name], login):
+        name = longer if number == 1 else f"{longer}-{number}"
+        number += 1
+    return name
+
+
+def is_same_login(known: Context, login: Context) -> bool:
+    """Whether a context is this person's, in this tenant, at this daemon: then a new login may replace the old one.
+
+    One that was only added, without any credential, is anybody's.
+    """
+    if known.url == login.url and not (known.api_key or known.token or known.user or known.directory):
+        return True
+    same = (known.url, known.user, known.user_tenant) == (login.url, login.user, login.user_tenant)
+    return same and not known.api_key and not known.directory
 
 
 def seconds_left(context: Context, now: datetime) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections import deque
@@ -10,13 +11,14 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from alphapulse.cli import context as files
 from alphapulse.cli import process
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.machine import hand_over
 from alphapulse.cli.render import clean, say, warn
 from alphapulse.client.connection import Connection, Target
-from alphapulse.errors import AlphaPulseError, DaemonUnreachable, NotFound
+from alphapulse.errors import AlphaPulseError, Conflict, DaemonUnreachable, Misconfigured, NotFound
 
 daemon = group()
 
@@ -39,8 +41,10 @@ def start(ctx: typer.Context, host: _Host = None, port: _Port = None, data_direc
     directory = process.data_directory(run.environment, data_directory)
     already = process.running(directory)
     if already is not None:
+        _insist_on_same(already, host, port)
         run.output.note("It was running already.")
         _show(run, already, directory, None)
+        _say_how_to_reach(run, already)
         return
     started = process.Started(directory, _address(host, port), run.environment)
     try:
@@ -49,6 +53,42 @@ def start(ctx: typer.Context, host: _Host = None, port: _Port = None, data_direc
         started.end()
         raise
     _show(run, found, directory, None)
+    _say_how_to_reach(run, found)
+
+
+def _say_how_to_reach(run: Invocation, found: process.Running) -> None:
+    try:
+        current = files.chosen_name(run.contexts(), run.environment, run.context_name)
+    except Misconfigured as error:
+        warn(f"{error.message}: {error.fix}")
+        return
+    if found.context and found.context != current:
+        run.output.note(
+            f"Commands go on talking to context {current}: reach this daemon with --context {found.context}."
+        )
+
+
+def _insist_on_same(already: process.Running, host: str | None, port: int | None) -> None:
+    """Raises Conflict when the daemon that runs does not listen where it is asked to. Port 0 is any."""
+    listens = int(already.url.rpartition(":")[2])
+    differs: list[str] = []
+    if host is not None and already.host and already.host not in _addresses(host):
+        differs.append(f"it listens on {already.host}, not on {host}")
+    if port and port != listens:
+        differs.append(f"its port is {listens}, not {port}")
+    if differs:
+        raise Conflict(
+            f"the daemon (process {already.pid}) runs already, and differently: {'; '.join(differs)}",
+            fix="Stop it first (`alphapulse daemon stop`), or leave the options out.",
+        )
+
+
+def _addresses(host: str) -> set[str]:
+    """What a name stands for, so that localhost is no other address than 127.0.0.1."""
+    try:
+        return {host, *(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))}
+    except OSError:
+        return {host}
 
 
 def _address(host: str | None, port: int | None) -> list[str]:
@@ -98,6 +138,7 @@ def _show(run: Invocation, found: process.Running, directory: Path, health: dict
         ("version", found.version),
         ("started", found.started_at),
         ("data", str(directory)),
+        *([("context", found.context)] if found.context else []),
     ]
     shown: dict[str, Any] = {
         "url": found.url,
@@ -105,6 +146,7 @@ def _show(run: Invocation, found: process.Running, directory: Path, health: dict
         "version": found.version,
         "started_at": found.started_at,
         "data_directory": str(directory),
+        "context": found.context or None,
     }
     if health is not None:
         shown["health"] = health
@@ -131,6 +173,8 @@ def logs(
         opened = file.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise NotFound(f"{file}: there is no log yet", fix="Start the daemon: `alphapulse daemon start`.") from None
+    except OSError as error:
+        raise process.unusable(file.parent, error) from error
     with opened as log:
         for line in deque(log, maxlen=lines):
             say(clean(line.rstrip("\n")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from alphapulse.cli.funds import first_config
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import invocation
 from alphapulse.cli.market import import_all, readable
-from alphapulse.cli.progress import bar
+from alphapulse.cli.progress import bar, waiting
+from alphapulse.cli.text import time as written
 from alphapulse.cli.throwaway import Throwaway, throwaway
 from alphapulse.client.api import Client
 from alphapulse.domain.funds import Fund, FundMode, Replay, ReplayState
+from alphapulse.domain.market import Timeframe, parse_timeframe, parse_venue
 from alphapulse.domain.tenancy import Role
 from alphapulse.errors import Defect, InvalidInput, Unavailable
 
@@ -33,6 +36,8 @@ SYNTHETIC = "synthetic"
 _SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,BNB/USDT"
 #: Venues whose spot markets are quoted in dollars and not in a coin for them.
 _DOLLAR_SYMBOLS = {"coinbase": "BTC/USD,ETH/USD,SOL/USD", "kraken": "BTC/USD,ETH/USD,SOL/USD"}
+#: How a file says which series it holds; the daemon reads it anew.
+_FILE_NAME = re.compile(rf".+_[A-Za-z0-9]+-[A-Za-z0-9]+_({'|'.join(Timeframe)})")
 #: Seconds without a bar done after which the replay counts as stuck.
 _STUCK_AFTER = 120.0
 _LOOK_EVERY = 0.1
@@ -85,10 +90,27 @@ def demo(
     wanted = Wanted(bars, timeframe, (*(candles or ()), *(more or ())), live, keep)
     if wanted.files and wanted.live:
         raise InvalidInput("--candles and --live exclude each other", field="live", fix="Choose one of them.")
-    readable(list(wanted.files))
+    _check(wanted)
     if keep:
         _refuse_second_demo(run)
     _play(run, wanted)
+
+
+def _check(wanted: Wanted) -> None:
+    """Everything that can be told without a daemon, before one is started for it. Raises InvalidInput."""
+    parse_timeframe(wanted.timeframe)
+    if wanted.live:
+        parse_venue(wanted.live, "live")
+    readable(list(wanted.files))
+    for file in wanted.files:
+        if not _FILE_NAME.fullmatch(file.stem):
+            raise InvalidInput(
+                f"{file}: its name does not say what it holds",
+                field="candles",
+                fix="Name it VENUE_BASE-QUOTE_TIMEFRAME, for example binance_BTC-USDT_4h.csv.",
+            )
+        if not file.stat().st_size:
+            raise InvalidInput(f"{file} is empty", field="candles", fix="Name files with candles.")
 
 
 def _refuse_second_demo(run: Invocation) -> None:
@@ -102,10 +124,10 @@ def _play(run: Invocation, wanted: Wanted) -> None:
     settings = {}
     if wanted.live:
         settings["ALPHAPULSE_MARKET__SOURCES"] = json.dumps({wanted.live: "ccxt"})
-    run.output.note("Starting a daemon with a database of its own ...")
     with throwaway(run.environment, settings) as daemon:
-        admin = daemon.wait_until_up()
-        people = provision(admin)
+        with waiting(run, "Starting a daemon with a database of its own ..."):
+            admin = daemon.wait_until_up()
+            people = provision(admin)
         venue, symbols, timeframe = _market(run, people.admin, wanted)
         fund = people.trader.funds.create(
             FUND, FundMode.PAPER, Decimal(100_000), first_config(venue, symbols, timeframe, "trend,mean_reversion")
@@ -164,6 +186,10 @@ def _market(run: Invocation, admin: Client, wanted: Wanted) -> tuple[str, str, s
 def _replay(run: Invocation, trader: Client, fund: Fund, bars: int) -> Replay:
     """Waits until the replay is finished. Raises Defect when it failed, Unavailable when it makes no progress."""
     replay = trader.funds.start_replay(fund.name, bars=bars)
+    if replay.bars_total < bars:
+        run.output.note(
+            f"There are {replay.bars_total:,} bars, not {bars:,}: replaying from {written(replay.start_at)} on."
+        )
     moved_at = time.monotonic()
     with bar(run, "Replaying") as shown:
         while replay.state is ReplayState.RUNNING:
@@ -218,6 +244,8 @@ def _keep(run: Invocation, daemon: Throwaway, owner: Client, admin: Context) -> 
     run.output.note(
         f"\nThe daemon goes on at {admin.url}, with its data in {daemon.data}."
         f"\nStop it with: alphapulse daemon stop --data-directory {daemon.data}"
+        f"\nThen nothing is left after: alphapulse context remove {TENANT} --yes"
+        f" && alphapulse context remove {TENANT}-platform --yes && rm -r {daemon.folder}"
     )
     return TENANT
 

@@ -16,8 +16,9 @@ from alphapulse.cli.render import Column
 from alphapulse.cli.text import money, time
 from alphapulse.domain import wire
 from alphapulse.domain.funds import Fund, FundConfig, FundMode, parse_fund_name
+from alphapulse.domain.market import Series
 from alphapulse.domain.money import parse_decimal
-from alphapulse.errors import InvalidInput
+from alphapulse.errors import Forbidden, InvalidInput, NotFound, TryAgain
 
 app = group()
 app.add_typer(config, name="config", help="The fund's versioned configuration.")
@@ -50,6 +51,24 @@ def create(
     wanted = read_config(file) if file else first_config(venue, universe, timeframe, agents)
     made = run.client.funds.create(parse_fund_name(name), _mode(mode), _capital(capital), wanted)
     show_fund(run, made)
+    for symbol in _without_candles(run, made.config):
+        run.output.note(
+            f"warning: {symbol} has no {made.config.timeframe} candles on {made.config.venue}; import some before the"
+            " fund is started or replayed: alphapulse market import FILE"
+        )
+
+
+def _without_candles(run: Invocation, settings: FundConfig) -> list[str]:
+    """Symbols that can have no price yet. Only asked for people; a venue that is down now is no reason to warn."""
+    missing: list[str] = []
+    for symbol in settings.universe if run.output.for_people else ():
+        try:
+            run.client.market.candles(Series(settings.venue, symbol, settings.timeframe), limit=1)
+        except NotFound:
+            missing.append(symbol)
+        except (TryAgain, Forbidden):
+            continue
+    return missing
 
 
 def first_config(venue: str | None, universe: str | None, timeframe: str, agents: str) -> FundConfig:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: A login is renewed in passing when its token has less than this many seconds left.
 _RENEW_BELOW = 1200.0
+_KEY_VARIABLE = "ALPHAPULSE_API_KEY"
 
 
 class Invocation:
@@ -76,7 +77,10 @@ class Invocation:
         return choose(self.contexts(), self.environment, self.context_name)
 
     def target(self) -> Target:
-        return self._renewed(self.context()).target(self.tenant)
+        from dataclasses import replace
+
+        found = self._renewed(self.context()).target(self.tenant)
+        return replace(found, variable=_KEY_VARIABLE) if self.environment.get(_KEY_VARIABLE) else found
 
     @property
     def client(self) -> Client:
@@ -102,13 +106,16 @@ class Invocation:
 
         typer.confirm(question, abort=True, err=True)
 
-    def ask(self, question: str, option: str, *, hidden: bool = False) -> str:
-        """A line from the person at the terminal. option: what gives it in advance, for the fix of InputNeeded."""
+    def ask(self, question: str, option: str, *, hidden: bool = False, twice: bool = False) -> str:
+        """A line from the person at the terminal. option: what gives it in advance, for the fix of InputNeeded.
+
+        twice: asked again until both agree, for a new password.
+        """
         if not self.may_ask:
             raise InputNeeded(f"{question} is needed, and nobody can be asked here.", fix=f"Give it with {option}.")
         import typer
 
-        return str(typer.prompt(question, hide_input=hidden, err=True))
+        return str(typer.prompt(question, hide_input=hidden, confirmation_prompt=twice, err=True))
 
     def _renewed(self, context: Context) -> Context:
         """The same context, its login renewed and stored when it is about to end."""

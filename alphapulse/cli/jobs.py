@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column, Format, say
-from alphapulse.cli.text import NONE, time
+from alphapulse.cli.text import NONE, short, time
 from alphapulse.domain.jobs import JobRecord, JobState, ScheduleEntry
+from alphapulse.domain.wire import parse_time
 from alphapulse.errors import InvalidInput
 
 app = group()
@@ -41,6 +43,16 @@ def list_jobs(
     run.output.rows(page, _JOBS, key=lambda job: str(job.id), following=page.next, empty="No job yet.")
 
 
+def work_of(job: JobRecord) -> str:
+    """Which of the jobs of this name: the bars that a cycle decides on and the close of one, or the replay."""
+    known = job.arguments
+    slot = [time(parse_time(known["slot"], "slot"))] if "slot" in known else []
+    if "replay_id" in known:
+        return f"replay {short(known['replay_id'])}"
+    timeframe = [known["timeframe"]] if "timeframe" in known else []
+    return " ".join([*timeframe, *slot]) or NONE
+
+
 _SCHEDULE: list[Column[ScheduleEntry]] = [
     Column("JOB", lambda entry: entry.name, style="bold"),
     Column("CRON (UTC)", lambda entry: entry.cron),
@@ -50,6 +62,7 @@ _SCHEDULE: list[Column[ScheduleEntry]] = [
 _JOBS: list[Column[JobRecord]] = [
     Column("ID", lambda job: str(job.id), style="dim"),
     Column("JOB", lambda job: job.name, style="bold"),
+    Column("FOR", work_of),
     Column("STATE", lambda job: job.state.value, style=lambda job: _STYLE.get(job.state, "")),
     Column("TRIES", lambda job: str(job.attempts), right=True),
     Column("QUEUED", lambda job: time(job.queued_at.replace(microsecond=0))),
@@ -83,11 +96,25 @@ def resume(ctx: typer.Context, name: _Name) -> None:
 def retry(ctx: typer.Context, job_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Queue a failed job again."""
     run = invocation(ctx)
-    _show(run, run.client.jobs.retry(job_id))
+    _show(run, run.client.jobs.retry(parsed_id(job_id)))
+
+
+def parsed_id(text: str) -> str:
+    """Raises InvalidInput unless it is a job's whole id, as the list shows it."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise InvalidInput(
+            f"{text[:60]!r} is not a job's id", field="id", fix="Copy one from `alphapulse jobs list --state failed`."
+        ) from None
 
 
 def _show(run: Invocation, job: JobRecord) -> None:
-    run.output.record(job, [("job", job.name), ("id", str(job.id)), ("state", job.state.value)], key=str(job.id))
+    run.output.record(
+        job,
+        [("job", job.name), ("for", work_of(job)), ("id", str(job.id)), ("state", job.state.value)],
+        key=str(job.id),
+    )
 
 
 def _show_entry(run: Invocation, entry: ScheduleEntry) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _PANEL = "Options of every command"
+_NUMBERS = re.compile("(int|float|integer)( range)?$")
 
 
 class Group(TyperGroup):
@@ -29,6 +31,21 @@ class Group(TyperGroup):
         if command is not None and not any(parameter.name == "output" for parameter in command.params):
             command.params = [*command.params, *everywhere(hidden=isinstance(command, TyperGroup))]
         return name, command, rest
+
+
+class Command(TyperCommand):
+    """A command whose usage line shows its arguments as plain words: the brackets alone say what may be left out."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece[1:-1] if piece.startswith("{") else piece for piece in super().collect_usage_pieces(ctx)]
+
+
+class Commands(typer.Typer):
+    """What a group's commands are declared with."""
+
+    def command(self, name: str | None = None, **declared: Any) -> Callable[[Any], Any]:
+        declared.setdefault("cls", Command)
+        return super().command(name, **declared)
 
 
 class Root(Group):
@@ -62,17 +79,27 @@ def real(name: str) -> Any:
     if isinstance(found, typer.Typer):
         command = typer.main.get_group(found)
     else:
-        single = typer.Typer(add_completion=False)
+        single = Commands(add_completion=False)
         single.command(name=name)(found)
         command = typer.main.get_command(single)
     command.name = name
     command.help = command.help or entry.help
+    _name_numbers(command)
     return command
 
 
-def group() -> typer.Typer:
+def _name_numbers(command: Any) -> None:
+    """Options that take a number say so with one letter; their range stands beside it."""
+    for parameter in command.params:
+        if isinstance(parameter, TyperOption) and parameter.metavar is None and _NUMBERS.match(parameter.type.name):
+            parameter.metavar = "N"
+    for inner in getattr(command, "commands", {}).values():
+        _name_numbers(inner)
+
+
+def group() -> Commands:
     """An empty group; its help stands in the table."""
-    return typer.Typer(cls=Group, no_args_is_help=True, add_completion=False)
+    return Commands(cls=Group, no_args_is_help=True, add_completion=False)
 
 
 def root() -> Root:

@@ -23,6 +23,7 @@ from alphapulse.domain.market import (
     parse_timeframe,
     parse_venue,
 )
+from alphapulse.domain.money import plain
 from alphapulse.domain.wire import parse_time
 from alphapulse.errors import InvalidInput
 
@@ -74,6 +75,8 @@ def import_files(
 def readable(files: list[Path]) -> None:
     """Raises InvalidInput for the first that is no file, before any is sent."""
     for file in files:
+        if file.is_dir():
+            raise InvalidInput(f"{file}: a directory, not a file", field="file", fix=f"Name its files: {file}/*.csv")
         if not file.is_file():
             raise InvalidInput(
                 f"{file}: no such file", field="file", fix="Name existing CSV, Parquet or Feather files."
@@ -114,7 +117,7 @@ def candles(
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="ISO 8601 in UTC.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
 ) -> None:
-    """Closed candles, oldest first; without --since the newest."""
+    """Closed candles, oldest first; without --since the newest. More than 1,000 are asked for in several requests."""
     run = invocation(ctx)
     page = run.client.market.candles(
         _series(venue, symbol, timeframe),
@@ -132,14 +135,21 @@ def candles(
         Column[Bar]("CLOSE", lambda bar: money(bar.close), right=True),
         Column[Bar]("VOLUME", lambda bar: money(bar.volume), right=True),
     ]
-    run.output.rows(page, columns, key=lambda bar: quantity(bar.close), following=page.next, empty="No candles.")
+    run.output.rows(page, columns, key=lambda bar: plain(bar.close), following=page.next, empty="No candles.")
 
 
 @app.command("gaps")
-def gaps(ctx: typer.Context, symbol: _Symbol, venue: _Venue, timeframe: _Timeframe = "4h") -> None:
+def gaps(
+    ctx: typer.Context,
+    symbol: _Symbol,
+    venue: Annotated[
+        str | None, typer.Option("--venue", metavar="VENUE", help="May be left out when only one has the candles.")
+    ] = None,
+    timeframe: _Timeframe = "4h",
+) -> None:
     """Runs of bars that are missing between the first and the last."""
     run = invocation(ctx)
-    page = run.client.market.gaps(_series(venue, symbol, timeframe))
+    page = run.client.market.gaps(_series(venue or _only_venue(run, symbol, timeframe), symbol, timeframe))
     columns = [
         Column[Gap]("FROM", lambda gap: time(gap.start)),
         Column[Gap]("TO", lambda gap: time(gap.end)),
@@ -161,6 +171,20 @@ def instruments(ctx: typer.Context, venue: Annotated[str, typer.Argument(metavar
         Column[Instrument]("MIN NOTIONAL", lambda item: quantity(item.min_notional), right=True),
     ]
     run.output.rows(page, columns, key=lambda item: item.symbol, following=page.next, empty="No instrument.")
+
+
+def _only_venue(run: Invocation, symbol: str, timeframe: str) -> str:
+    """Raises InvalidInput unless exactly one venue has the candles."""
+    wanted = (parse_symbol(symbol.upper()), parse_timeframe(timeframe))
+    venues = [info.venue for info in run.client.market.series() if (info.symbol, info.timeframe) == wanted]
+    if len(venues) == 1:
+        return venues[0]
+    have = f"{', '.join(venues)} have" if venues else "no venue has"
+    raise InvalidInput(
+        f"{have} {wanted[1]} candles of {wanted[0]}",
+        field="venue",
+        fix="Name one of them with --venue." if venues else "See `alphapulse market list`.",
+    )
 
 
 def _series(venue: str, symbol: str, timeframe: str) -> Series:

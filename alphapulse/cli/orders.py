@@ -7,19 +7,24 @@ from uuid import uuid4
 
 import typer
 
-from alphapulse.cli.choose import fund_or_only, order_id
+from alphapulse.cli.choose import fund_names, fund_or_only, order_id
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column
 from alphapulse.cli.styles import STATUS_STYLE
 from alphapulse.cli.text import NONE, money, quantity, short, time
 from alphapulse.domain.money import ZERO, parse_decimal
-from alphapulse.domain.orders import Order, OrderStatus, Side
+from alphapulse.domain.orders import Order, OrderFilter, OrderStatus, Side
 from alphapulse.errors import InvalidInput, TryAgain, UnknownOutcome
 
 app = group()
 
 _Order = Annotated[str, typer.Argument(metavar="ORDER", help="Its id, the first characters of it, or `last`.")]
+_Of = Annotated[
+    str | None,
+    typer.Option("--fund", metavar="NAME", help="Look among this fund's orders; `last` is then its newest one."),
+]
+_STATUSES = ", ".join([*OrderStatus, "live"])
 
 
 @app.command("place")
@@ -45,7 +50,8 @@ def place(
     price = None if limit_price is None else parse_decimal(limit_price, "limit_price")
     for name, value in (("quantity", wanted), ("limit_price", price)):
         if value is not None and value <= ZERO:
-            raise InvalidInput(f"{name} must be above zero", field=name, fix="buy or sell says the direction.")
+            fix = "buy or sell says the direction." if name == "quantity" else "Leave --limit out for a market order."
+            raise InvalidInput(f"{name} must be above zero", field=name, fix=fix)
     chosen, repeatable = fund_or_only(run.client, fund), key or uuid4().hex
     try:
         order = run.client.orders.place(
@@ -71,12 +77,12 @@ def list_orders(
     ctx: typer.Context,
     fund: Annotated[str | None, typer.Option("--fund", metavar="NAME", help="Default: every fund.")] = None,
     status: Annotated[
-        str | None, typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(OrderStatus)}.")
+        str | None, typer.Option("--status", metavar="STATUS", help=f"One of {_STATUSES}; live: may still trade.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
     before: Annotated[str | None, typer.Option("--before", metavar="CURSOR", help="Continue a list.")] = None,
 ) -> None:
-    """Orders, newest first."""
+    """Orders, the newest created first."""
     run = invocation(ctx)
     page = run.client.orders.list(fund, status=_status(status), limit=limit, before=before)
     columns = [
@@ -88,44 +94,53 @@ def list_orders(
         Column[Order]("LIMIT", lambda item: money(item.request.limit_price), right=True),
         Column[Order]("FILLED", lambda item: quantity(item.filled_quantity), right=True),
         Column[Order]("PRICE", lambda item: money(item.average_price), right=True),
-        Column[Order]("STATUS", lambda item: item.status.value, style=lambda item: STATUS_STYLE.get(item.status, "")),
+        Column[Order](
+            "STATUS",
+            lambda item: item.status.value.replace("_", " "),
+            style=lambda item: STATUS_STYLE.get(item.status, ""),
+        ),
         Column[Order]("BY", lambda item: "agents" if item.decision_id else "hand"),
     ]
+    names = fund_names(run.client, (item.fund_id for item in page)) if run.output.for_people else None
+    if names is not None:
+        columns.insert(2, Column[Order]("FUND", lambda item: names.get(item.fund_id, NONE)))
     run.output.rows(page, columns, key=lambda item: str(item.id), following=page.next, empty="No order yet.")
 
 
-def _status(text: str | None) -> OrderStatus | None:
+def _status(text: str | None) -> OrderFilter | None:
     if text is None:
         return None
+    if text == "live":
+        return "live"
     try:
         return OrderStatus(text)
     except ValueError:
         raise InvalidInput(
             f"status: {text[:40]!r} is not an order's status",
             field="status",
-            fix=f"Use one of {', '.join(OrderStatus)}.",
+            fix=f"Use one of {_STATUSES}.",
         ) from None
 
 
 @app.command("show")
-def show(ctx: typer.Context, order: _Order) -> None:
+def show(ctx: typer.Context, order: _Order, fund: _Of = None) -> None:
     """One order."""
     run = invocation(ctx)
-    show_order(run, run.client.orders.get(order_id(run.client, order)))
+    show_order(run, run.client.orders.get(order_id(run.client, order, fund)))
 
 
 @app.command("cancel")
-def cancel(ctx: typer.Context, order: _Order) -> None:
-    """Withdraw what is left of an order."""
+def cancel(ctx: typer.Context, order: _Order, fund: _Of = None) -> None:
+    """Withdraw what is left of an order. `last` is the newest of every fund, by whomever: --fund narrows it."""
     run = invocation(ctx)
-    show_order(run, run.client.orders.cancel(order_id(run.client, order)))
+    show_order(run, run.client.orders.cancel(order_id(run.client, order, fund)))
 
 
 @app.command("explain")
-def explain(ctx: typer.Context, order: _Order) -> None:
+def explain(ctx: typer.Context, order: _Order, fund: _Of = None) -> None:
     """Walk an order back: decision, agents and their numbers, consensus, allocation, every risk check."""
     run = invocation(ctx)
-    explanation = run.client.orders.explain(order_id(run.client, order))
+    explanation = run.client.orders.explain(order_id(run.client, order, fund))
     if run.output.for_people:
         from alphapulse.cli.explain import show_explanation
 

@@ -12,7 +12,7 @@ from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.positions import POSITIONS
 from alphapulse.cli.render import Column, say
 from alphapulse.cli.text import NONE, money, number, percent, plot, share, signed, time
-from alphapulse.domain.portfolio import EquityPoint, Performance
+from alphapulse.domain.portfolio import FEWEST_BARS, EquityPoint, Performance
 from alphapulse.domain.wire import parse_time
 from alphapulse.errors import DriftFound
 
@@ -106,7 +106,7 @@ def performance_pairs(found: Performance) -> list[tuple[str, str]]:
         ("return", percent(found.total_return)),
         ("return of holding", percent(found.benchmark_return)),
         ("max drawdown", share(found.max_drawdown)),
-        ("Sharpe", number(found.sharpe)),
+        ("Sharpe", number(found.sharpe) if found.bars >= FEWEST_BARS else NONE),
         ("equity", f"{money(found.equity_start)} -> {money(found.equity_end)}"),
         ("fees", money(found.fees)),
         ("bars", f"{found.bars:,}"),

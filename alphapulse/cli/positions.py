@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import typer
 
-from alphapulse.cli.choose import fund_or_only, order_id
+from alphapulse.cli.choose import fund_names, fund_or_only, order_id
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column
-from alphapulse.cli.text import money, quantity, short, signed, time
+from alphapulse.cli.text import NONE, money, quantity, short, signed, time
 from alphapulse.domain.orders import FillRecord
 from alphapulse.domain.portfolio import Holding
 
@@ -42,7 +42,11 @@ def list_positions(
     """Every position, at the last known prices."""
     run = invocation(ctx)
     page = run.client.portfolio.positions(fund)
-    run.output.rows(page, POSITIONS, key=lambda item: item.symbol, following=page.next, empty="Nothing is held.")
+    names = fund_names(run.client, (item.fund_id for item in page)) if run.output.for_people else None
+    columns = POSITIONS
+    if names is not None:
+        columns = [Column[Holding]("FUND", lambda item: names.get(item.fund_id, NONE)), *POSITIONS]
+    run.output.rows(page, columns, key=lambda item: item.symbol, following=page.next, empty="Nothing is held.")
 
 
 @positions.command("close")
@@ -73,7 +77,7 @@ def list_fills(
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
     before: Annotated[str | None, typer.Option("--before", metavar="CURSOR", help="Continue a list.")] = None,
 ) -> None:
-    """Executions, newest first."""
+    """Executions, the newest booked first."""
     run = invocation(ctx)
     whole = order_id(run.client, order) if order else None
     page = run.client.portfolio.fills(fund, order=whole, limit=limit, before=before)
@@ -86,4 +90,7 @@ def list_fills(
         Column[FillRecord]("FEE", lambda item: f"{money(item.fee)} {item.fee_asset}", right=True),
         Column[FillRecord]("ORDER", lambda item: short(item.order_id), style="dim"),
     ]
+    names = fund_names(run.client, (item.fund_id for item in page)) if run.output.for_people else None
+    if names is not None:
+        columns.insert(1, Column[FillRecord]("FUND", lambda item: names.get(item.fund_id, NONE)))
     run.output.rows(page, columns, key=lambda item: item.venue_fill_id, following=page.next, empty="No fill yet.")

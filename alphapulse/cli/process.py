@@ -1,8 +1,8 @@
 """The daemon's process as seen from outside: where it is, whether it runs, starting and stopping it.
 
 In its data directory the daemon keeps daemon.pid (locked while it runs), daemon.json (0600: pid, url, started_at,
-version; there while it answers) and daemon.log. The lock decides, never the number: a process id may be somebody
-else's by now.
+version, context, host; there while it answers) and daemon.log. The lock decides, never the number: a process id may be
+somebody else's by now.
 """
 
 from __future__ import annotations
@@ -34,12 +34,17 @@ _LOOK_EVERY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A daemon that answers. started_at: ISO 8601, UTC."""
+    """A daemon that answers. started_at: ISO 8601, UTC. context: what it calls itself in contexts.toml; may be empty.
+
+    host: the address it listens on; empty when it does not say.
+    """
 
     pid: int
     url: str
     started_at: str
     version: str
+    context: str = ""
+    host: str = ""
 
 
 def data_directory(environment: Mapping[str, str], given: str | None = None) -> Path:
@@ -78,7 +83,17 @@ def locked_by(directory: Path) -> int | None:
                 return int(text) if text.isdigit() else None
     except (FileNotFoundError, NotADirectoryError):
         pass
+    except OSError as error:
+        raise unusable(directory, error) from error
     return None
+
+
+def unusable(directory: Path, error: OSError) -> Misconfigured:
+    why = "it is a file" if directory.is_file() else error.strerror or str(error)
+    return Misconfigured(
+        f"{directory} cannot be the data directory: {why}",
+        fix="Name a directory that you may write, with --data-directory or ALPHAPULSE_DATA_DIRECTORY.",
+    )
 
 
 def running(directory: Path) -> Running | None:
@@ -86,7 +101,14 @@ def running(directory: Path) -> Running | None:
     pid = locked_by(directory)
     try:
         data: dict[str, Any] = json.loads((directory / "daemon.json").read_text(encoding="utf-8"))
-        found = Running(int(data["pid"]), str(data["url"]), str(data["started_at"]), str(data["version"]))
+        found = Running(
+            int(data["pid"]),
+            str(data["url"]),
+            str(data["started_at"]),
+            str(data["version"]),
+            str(data.get("context", "")),
+            str(data.get("host", "")),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if found.pid == pid else None
@@ -97,9 +119,13 @@ class Started:
 
     def __init__(self, directory: Path, options: list[str], environment: Mapping[str, str]) -> None:
         self.directory = directory
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._said = directory / "daemon.err"
-        with self._said.open("wb") as said:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            opened = self._said.open("wb")
+        except OSError as error:
+            raise unusable(directory, error) from error
+        with opened as said:
             self.process = subprocess.Popen(
                 command("run", "--data-directory", str(directory), "--quiet", "--json", *options),
                 stdin=subprocess.DEVNULL,

@@ -56,6 +56,17 @@ def bar(run: Invocation, title: str) -> Generator[Meter]:
         yield _Shown(display, display.add_task(title, total=None, note=""))
 
 
+@contextmanager
+def waiting(run: Invocation, text: str) -> Generator[None]:
+    """While the block runs: a sign that moves on a terminal, one line elsewhere. For what has no known length."""
+    if not (run.output.for_people and sys.stderr.isatty()):
+        run.output.note(text)
+        yield
+        return
+    with run.output.console(stderr=True).status(text):
+        yield
+
+
 def steps(run: Invocation, items: Sequence[T], title: str) -> Iterator[T]:
     """The items, with a bar that moves when each is done."""
     with bar(run, title) as shown:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar, cast
 
 from alphapulse import errors
 from alphapulse.domain import wire
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
+#: As money and quantities are written; a dash for what is missing.
+_NUMBER = re.compile(r"[+-]?[\d,]+(\.\d+)?|-")
 
 #: Looked up along the MRO. 0 done, 2 usage, 70 our bug, 130 interrupted; architecture.md has the whole table.
 EXIT_CODE: dict[type[BaseException], int] = {
@@ -87,7 +90,11 @@ class Output:
         from rich.console import Console
 
         stream = sys.stderr if stderr else sys.stdout
-        return Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else 120)
+        if stream.isatty():
+            return Console(file=stream, highlight=False, soft_wrap=False)
+        from alphapulse.cli.trimmed import Trimmed
+
+        return Console(file=cast("TextIO", Trimmed(stream)), highlight=False, soft_wrap=False, width=120)
 
     def rows(
         self,
@@ -164,17 +171,16 @@ class Output:
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
-        for item in items:
-            cells = [
-                Text(
-                    clean(column.text(item)),
-                    style=column.style if isinstance(column.style, str) else column.style(item),
+        heads, *rows = _padded(items, columns)
+        for head in heads:
+            table.add_column(head, overflow="fold")
+        for item, cells in zip(items, rows, strict=True):
+            table.add_row(
+                *(
+                    Text(cell, style=column.style if isinstance(column.style, str) else column.style(item))
+                    for cell, column in zip(cells, columns, strict=True)
                 )
-                for column in columns
-            ]
-            table.add_row(*cells)
+            )
         self.console().print(table)
 
 
@@ -199,17 +205,28 @@ def clean(text: str) -> str:
 
 
 def _aligned(items: Sequence[T], columns: Sequence[Column[T]]) -> Iterable[str]:
-    table = [
-        [column.heading for column in columns],
-        *([clean(column.text(item)) for column in columns] for item in items),
-    ]
-    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
-    for row in table:
-        cells = [
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        ]
-        yield "  ".join(cells).rstrip()
+    for row in _padded(items, columns):
+        yield "  ".join(row).rstrip()
+
+
+def _padded(items: Sequence[T], columns: Sequence[Column[T]]) -> list[tuple[str, ...]]:
+    """The headings and every row, each cell as wide as its column; numbers stand with their points in line."""
+    padded: list[list[str]] = []
+    for column in columns:
+        cells = [clean(column.text(item)) for item in items]
+        if column.right:
+            cells = _on_the_point(cells)
+        width = max(len(cell) for cell in (column.heading, *cells))
+        padded.append([cell.rjust(width) if column.right else cell.ljust(width) for cell in (column.heading, *cells)])
+    return list(zip(*padded, strict=True))
+
+
+def _on_the_point(cells: Sequence[str]) -> list[str]:
+    """Filled up at the right so that decimal points meet; as they are unless all are numbers or missing."""
+    if not all(_NUMBER.fullmatch(cell) for cell in cells):
+        return list(cells)
+    tails = [len(cell) - cell.find(".") if "." in cell else 0 for cell in cells]
+    return [cell + " " * (max(tails) - tail) for cell, tail in zip(cells, tails, strict=True)]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,6 +13,9 @@ from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column
 from alphapulse.cli.text import NONE, time
 from alphapulse.domain.tenancy import ApiKey, Member, Role, Tenant, parse_email, parse_role, parse_slug
+from alphapulse.errors import InputNeeded
+
+T = TypeVar("T")
 
 tenants = group()
 members = group()
@@ -20,11 +24,34 @@ keys = group()
 _PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the first password from the first line of stdin.")
 ]
-_Role = Annotated[str, typer.Option("--role", metavar="tenant_admin|trader|viewer", help="What they may do.")]
+_Role = Annotated[str, typer.Option("--role", metavar="ROLE", help="tenant_admin, trader or viewer.")]
 
 
-def _password(given: bool) -> str | None:
-    return sys.stdin.readline().rstrip("\r\n") if given else None
+def _line() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _with_first_password(run: Invocation, email: str, given: bool, send: Callable[[str | None], T]) -> T:
+    """What ``send`` answers. The daemon says when a password is needed, and then it is asked for."""
+    try:
+        return send(_line() if given else None)
+    except InputNeeded:
+        return send(run.ask(f"First password for {email}", "--password-stdin", hidden=True, twice=True))
+
+
+def password(
+    ctx: typer.Context,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read stdin: the current password, then the new one, a line each.")
+    ] = False,
+) -> None:
+    """Change your password; your other logins end, here and elsewhere."""
+    run = invocation(ctx)
+    client = run.client
+    current = _line() if password_stdin else run.ask("Current password", "--password-stdin", hidden=True)
+    new = _line() if password_stdin else run.ask("New password", "--password-stdin", hidden=True, twice=True)
+    client.access.change_password(current, new)
+    run.output.record({"changed": True}, [("password", "changed; your other logins have ended")], key="changed")
 
 
 @tenants.command("create")
@@ -39,8 +66,12 @@ def create_tenant(
     """Provision a tenant and its first tenant admin."""
     run = invocation(ctx)
     parse_slug(slug)
-    created = run.client.tenancy.create_tenant(
-        slug, name or slug, tier, parse_email(admin, "admin"), _password(password_stdin)
+    email = parse_email(admin, "admin")
+    created = _with_first_password(
+        run,
+        email,
+        password_stdin,
+        lambda first: run.client.tenancy.create_tenant(slug, name or slug, tier, email, first),
     )
     _show_tenant(run, created)
 
@@ -89,9 +120,12 @@ def add_member(
     role: _Role = "viewer",
     password_stdin: _PasswordStdin = False,
 ) -> None:
-    """Make somebody a member of the tenant."""
+    """Make somebody a member of the tenant; their first password is asked for."""
     run = invocation(ctx)
-    item = run.client.tenancy.add_member(parse_email(email), parse_role(role), _password(password_stdin))
+    address, wanted = parse_email(email), parse_role(role)
+    item = _with_first_password(
+        run, address, password_stdin, lambda first: run.client.tenancy.add_member(address, wanted, first)
+    )
     run.output.record(item, [("email", item.email), ("role", str(item.role))], key=item.email)
 
 
@@ -121,7 +155,10 @@ def remove_member(ctx: typer.Context, email: Annotated[str, typer.Argument(metav
 def create_key(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
-    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="What the key may do.")] = Role.VIEWER.value,
+    role: Annotated[
+        str,
+        typer.Option("--role", metavar="ROLE", help="tenant_admin, trader or viewer; platform_admin outside a tenant."),
+    ] = Role.VIEWER.value,
 ) -> None:
     """Make an API key; it is shown once and stored hashed."""
     run = invocation(ctx)

@@ -31,7 +31,10 @@ def signed(value: Decimal) -> str:
 
 
 def quantity(value: Decimal) -> str:
-    return plain(value)
+    """Every place it has, with thousands separated."""
+    whole, point, rest = plain(value).partition(".")
+    sign = "-" if whole.startswith("-") else ""
+    return f"{sign}{int(whole.removeprefix('-')):,}{point}{rest}"
 
 
 def percent(fraction: float | None) -> str:

@@ -26,6 +26,10 @@ class AccessCalls:
     def renew(self) -> Token:
         return read(Token, self._connection.post("/auth/renew"))
 
+    def change_password(self, current: str, new: str) -> None:
+        """One's own; every other session of the user ends. Raises InvalidInput when ``current`` is wrong."""
+        self._connection.post("/auth/password", {"current": current, "new": new})
+
     def whoami(self) -> Whoami:
         return read(Whoami, self._connection.get("/auth/whoami"))
 

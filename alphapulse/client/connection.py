@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from alphapulse.client.failures import failure
 from alphapulse.domain import wire
-from alphapulse.errors import DaemonUnreachable, Defect, InvalidInput, Misconfigured, Unavailable
+from alphapulse.errors import DaemonUnreachable, Defect, InvalidInput, Misconfigured, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +37,15 @@ class Target:
     """url: ``http://host:port``, no slash at the end. credential: a token or an API key; empty to ask as nobody.
 
     tenant: slug a platform admin acts in; empty for everybody else. ca: PEM file that the daemon's certificate
-    is checked against; empty for the system's authorities.
+    is checked against; empty for the system's authorities. variable: of the environment, where the credential is from;
+    empty when it is not from there.
     """
 
     url: str
     credential: str = ""
     tenant: str = ""
     ca: str = ""
+    variable: str = ""
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -193,7 +195,19 @@ class Connection:
                     fix="Check the address of the context: `alphapulse context list`.",
                 )
             return body
-        raise failure(response.status_code, body, response.headers)
+        error = failure(response.status_code, body, response.headers)
+        raise refused_variable(self.target, error) if isinstance(error, Unauthenticated) else error
+
+
+def refused_variable(target: Target, error: Unauthenticated) -> Unauthenticated:
+    """The same refusal, told as that of the environment variable where the credential is from one."""
+    if not target.variable:
+        return error
+    return Unauthenticated(
+        f"{target.url} refuses the API key in the variable {target.variable}",
+        fix=f"Correct {target.variable}, or unset it: then the context's own login is used.",
+        request_id=error.request_id,
+    )
 
 
 _LOOK_FIRST = "It may have happened: look before you repeat it."

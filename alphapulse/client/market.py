@@ -8,6 +8,9 @@ from pathlib import Path
 from alphapulse.client.connection import LONG, UPLOAD, Connection, Page, read
 from alphapulse.domain.market import Bar, Gap, ImportReport, Instrument, Series, SeriesInfo
 
+#: Bars of one answer.
+MOST = 1000
+
 
 class MarketCalls:
     def __init__(self, connection: Connection) -> None:
@@ -29,10 +32,20 @@ class MarketCalls:
     def candles(
         self, series: Series, since: datetime | None = None, until: datetime | None = None, limit: int = 100
     ) -> Page[Bar]:
-        """Closed bars, oldest first; without ``since`` the newest."""
-        return self._connection.page(
-            Bar, "/market/candles", **_query(series), since=since, until=until, limit=limit, timeout=LONG
-        )
+        """Closed bars, oldest first; without ``since`` the newest. Any limit: the daemon gives MOST at a time."""
+        bars: list[Bar] = []
+        while True:
+            wanted = min(limit - len(bars), MOST) if limit > 0 else limit
+            page = self._connection.page(
+                Bar, "/market/candles", **_query(series), since=since, until=until, limit=wanted, timeout=LONG
+            )
+            bars = [*bars, *page] if since is not None else [*page, *bars]
+            if len(page) < wanted or len(bars) >= limit:
+                return Page(tuple(bars), page.next)
+            if since is not None:
+                since = page.items[-1].open_at + series.timeframe.length
+            else:
+                until = page.items[0].open_at
 
     def gaps(self, series: Series) -> Page[Gap]:
         return self._connection.page(Gap, "/market/gaps", **_query(series), timeout=LONG)

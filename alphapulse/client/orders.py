@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from alphapulse.client.connection import LONG, Connection, Page, read
 from alphapulse.domain.decisions import Explanation
-from alphapulse.domain.orders import Order, OrderStatus, Side
+from alphapulse.domain.orders import Order, OrderFilter, Side
 
 
 class OrderCalls:
@@ -36,11 +36,11 @@ class OrderCalls:
         self,
         fund: str | None = None,
         *,
-        status: OrderStatus | None = None,
+        status: OrderFilter | None = None,
         limit: int = 50,
         before: str | None = None,
     ) -> Page[Order]:
-        """Newest first."""
+        """The newest created first. status: ``live`` is every order that may still trade."""
         return self._connection.page(Order, "/orders", fund=fund, status=status, limit=limit, before=before)
 
     def get(self, order_id: str) -> Order:

@@ -15,7 +15,7 @@ class TenancyCalls:
     def create_tenant(
         self, slug: str, name: str, tier: str, admin_email: str, admin_password: str | None = None
     ) -> Tenant:
-        """A tenant with its first tenant admin."""
+        """A tenant with its first tenant admin. Raises InputNeeded without a first password."""
         body = {"slug": slug, "name": name, "tier": tier, "admin_email": admin_email}
         if admin_password is not None:
             body["admin_password"] = admin_password
@@ -31,6 +31,7 @@ class TenancyCalls:
         return self._connection.page(Member, "/members")
 
     def add_member(self, email: str, role: Role, password: str | None = None) -> Member:
+        """Raises InputNeeded without a first password."""
         body = {"email": email, "role": role.value}
         if password is not None:
             body["password"] = password

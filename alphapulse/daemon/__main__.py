@@ -80,6 +80,7 @@ def _dispatch(options: argparse.Namespace) -> int:
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     from alphapulse.daemon import lifecycle, logs  # noqa: PLC0415 -- each verb imports what it needs
 
+    os.umask(0o077)  # logs, candles and whatever else a library writes
     lifecycle.prepare(settings.data_directory)
     serves = options.verb == "run"
     file = settings.data_directory / (lifecycle.LOG_FILE if serves else "worker.log")
@@ -88,13 +89,23 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         from alphapulse.daemon import serving  # noqa: PLC0415 -- most of the start's time, and only these two need it
 
         if serves:
-            serving.run_daemon(settings, context=options.context)
+            serving.run_daemon(settings, context=_context(settings, options.context))
         else:
             serving.run_worker(settings)
     except AlphaPulseError as error:
         logging.getLogger("alphapulse").error("not started, or ended: %s", error, extra={"fix": error.fix})  # noqa: TRY400 -- our errors name their cause
         raise
     return 0
+
+
+def _context(settings: Settings, given: str | None) -> str | None:
+    """The one of the default data directory is ``local``; any other directory's derives from its path."""
+    from alphapulse.daemon.context_file import LOCAL  # noqa: PLC0415 -- only a daemon needs it
+    from alphapulse.settings import default_data_directory  # noqa: PLC0415 -- as above
+
+    if given == "" and settings.data_directory.resolve() == default_data_directory().resolve():
+        return LOCAL
+    return given
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -139,7 +150,12 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.choices["run"]
     run.add_argument("--host", metavar="ADDRESS", help="address to listen on")
     run.add_argument("--port", type=int, metavar="N", help="port to listen on; 0 takes a free one")
-    run.add_argument("--context", default="local", metavar="NAME", help="how the command line calls this daemon")
+    run.add_argument(
+        "--context",
+        default="",
+        metavar="NAME",
+        help="how the command line calls this daemon; else local, or local-DIR for another data directory",
+    )
     run.add_argument(
         "--no-context", dest="context", action="store_const", const=None, help="do not tell the command line"
     )

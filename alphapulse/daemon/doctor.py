@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import socket
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from alphapulse.clock import SystemClock
-from alphapulse.daemon import lifecycle
+from alphapulse.daemon import lifecycle, login
 from alphapulse.daemon.assembly import database as parts
 from alphapulse.errors import AlphaPulseError
 
@@ -56,7 +57,7 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every check, in order. That the settings are valid was found out in order to get here."""
-    checks: tuple[Check, ...] = (_python, _settings, _directory, _space, _daemon, _port, _database, _packages)
+    checks: tuple[Check, ...] = (_python, _settings, _directory, _space, _daemon, _port, _login, _database, _packages)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -133,6 +134,21 @@ def _answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _login(settings: Settings) -> Iterator[Finding]:
+    """Whether the command line, as it stands, can log in to the daemon that it would ask."""
+    state = lifecycle.read_state(settings.data_directory)
+    try:
+        seen = login.look(os.environ)
+    except AlphaPulseError as error:
+        yield Finding("login", False, error.message, error.fix)
+        return
+    if seen.answer is login.Answer.ACCEPTED or (seen.answer is login.Answer.NOBODY and state is None):
+        yield Finding("login", True, seen.detail)
+        return
+    other = state.context if state is not None and state.context != seen.context else ""
+    yield Finding("login", False, seen.detail, f"Run: alphapulse context use {other}" if other else seen.fix)
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

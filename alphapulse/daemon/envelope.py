@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alphapulse.clock import Clock
 from alphapulse.daemon.facts import begin, route_of
-from alphapulse.errors import InvalidInput, PayloadTooLarge
+from alphapulse.errors import InvalidInput, PayloadTooLarge, Unauthenticated
 from alphapulse.ports.telemetry import Telemetry
 
 #: An API needs no page features; a browser that lands here by accident gets none.
@@ -24,6 +24,8 @@ SECURITY_HEADERS = (
 )
 #: How much of a body that is too large is still read, bytes and seconds; then the connection is cut.
 _DISCARD, _DISCARD_S = 32_000_000, 5.0
+#: Bytes of all request headers together.
+_LARGEST_HEADERS = 65_536
 _TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -85,6 +87,7 @@ class BodyLimit:
             return
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
             raise InvalidInput("the address contains a NUL", fix="Remove %00.")
+        check_headers(scope)
         limit = self._larger.get((scope["method"], scope["path"]), self._limit)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > limit:
@@ -100,6 +103,22 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def check_headers(scope: Scope) -> None:
+    """Raises PayloadTooLarge for too many bytes of headers; Unauthenticated or InvalidInput for a credential or a
+    tenant that is named twice: a proxy before us may have read the other one.
+    """
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    names = [name for name, _ in headers]
+    if sum(len(name) + len(value) for name, value in headers) > _LARGEST_HEADERS:
+        raise PayloadTooLarge(
+            f"the headers are larger than {_LARGEST_HEADERS} bytes", fix="Send fewer or shorter ones."
+        )
+    if names.count(b"authorization") > 1:
+        raise Unauthenticated("there is more than one Authorization header", fix="Send one.")
+    if names.count(b"x-tenant") > 1:
+        raise InvalidInput("there is more than one X-Tenant header", field="X-Tenant", fix="Name one tenant.")
 
 
 async def _too_large(limit: int, receive: Receive) -> PayloadTooLarge:

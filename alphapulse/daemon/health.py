@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from alphapulse.errors import AlphaPulseError
+from alphapulse.errors import AlphaPulseError, StorageFull, Unavailable
 
 Ping = Callable[[], Awaitable[None]]
 _TIMEOUT_S = 2.0
+#: Free bytes below which the database's writes are about to fail, if they do not already.
+LEAST_FREE = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,20 @@ class Readiness:
 
     status: str
     ports: dict[str, PortHealth]
+
+
+def room_in(directory: Path, least: int = LEAST_FREE) -> Ping:
+    """A ping that answers while the disk of ``directory`` has at least ``least`` bytes free."""
+
+    async def ping() -> None:
+        try:
+            free = (await asyncio.to_thread(shutil.disk_usage, directory)).free
+        except OSError as error:
+            raise Unavailable(f"{directory}: {error.strerror}") from error
+        if free < least:
+            raise StorageFull(f"{free / 1e6:.0f} MB free in {directory}, {least / 1e6:.0f} MB are needed")
+
+    return ping
 
 
 class Health:

@@ -5,8 +5,9 @@ The contract that ``alphapulse daemon start | stop | status | logs`` relies on, 
 daemon.pid   first line: the process id. The running daemon holds an exclusive flock on the file from before it opens
              anything until everything is closed. Whoever gets ``flock(LOCK_SH | LOCK_NB)`` on it has found the file
              of a daemon that is gone, whatever process now has that id.
-daemon.json  0600: {"pid", "url", "started_at", "version"}. Written when the daemon answers requests, removed when it
-             stops taking them. It counts only while daemon.pid is locked and names the same pid.
+daemon.json  0600: {"pid", "url", "started_at", "version", "context", "host"}. Written when the daemon answers
+             requests, removed when it stops taking them. It counts only while daemon.pid is locked and names the
+             same pid.
 daemon.log   one JSON object per line; daemon.log.1 to .3 are older.
 admin.key    0600: the platform admin's key that the first start made.
 
@@ -46,12 +47,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What daemon.json holds. started_at: ISO 8601, UTC."""
+    """What daemon.json holds. started_at: ISO 8601, UTC. context: what the command line calls this daemon, empty when
+    it was not told. host: the address that is listened on.
+    """
 
     pid: int
     url: str
     started_at: str
     version: str
+    context: str = ""
+    host: str = ""
 
 
 def prepare(directory: Path) -> None:
@@ -64,8 +69,9 @@ def prepare(directory: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise StorageFull(f"{directory}: no space left", fix="Free space, or name another directory.") from error
+        why = "it is a file" if directory.is_file() else error.strerror
         raise Misconfigured(
-            f"the data directory {directory} cannot be written: {error.strerror}",
+            f"the data directory {directory} cannot be written: {why}",
             fix="Correct its permissions, or name another with --data-directory.",
         ) from error
 

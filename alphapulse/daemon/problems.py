@@ -36,6 +36,29 @@ HTTP_STATUS: dict[type[AlphaPulseError], int] = {
     errors.DriftFound: 409,
     errors.Defect: 500,
 }
+#: What the framework's checks of one value find, in our words; ``{given}`` is the value, the rest the check's bounds.
+_SAID: dict[str, tuple[str, str]] = {
+    "uuid_parsing": ("{given} is not an id", "Give the whole id of 36 characters, as lists show it."),
+    "uuid_type": ("{given} is not an id", "Give the whole id of 36 characters, as lists show it."),
+    "int_parsing": ("{given} is not a whole number", "Write it in digits, for example 20."),
+    "int_parsing_size": ("{given} is out of range", "Write a smaller number."),
+    "int_type": ("{given} is not a whole number", "Write it in digits and without quotes, for example 20."),
+    "int_from_float": ("{given} is not a whole number", "Write it without a fraction."),
+    "float_type": ("{given} is not a number", "Write it without quotes, for example 0.5."),
+    "bool_type": ("{given} is neither true nor false", "Write true or false, without quotes."),
+    "string_type": ("{given} is not text", "Write it as text in quotes."),
+    "string_too_long": ("longer than {max_length} characters", "Shorten it."),
+    "string_too_short": ("shorter than {min_length} characters", "Write at least {min_length} characters."),
+    "greater_than_equal": ("{given} is below {ge}", "Use {ge} or more."),
+    "greater_than": ("{given} is not above {gt}", "Use more than {gt}."),
+    "less_than_equal": ("{given} is above {le}", "Use {le} or less."),
+    "less_than": ("{given} is not below {lt}", "Use less than {lt}."),
+    "dict_type": ("not an object", "Write it as a JSON object."),
+    "model_attributes_type": ("not an object", "Write it as a JSON object."),
+    "model_type": ("not an object", "Write it as a JSON object."),
+    "list_type": ("not a list", "Write it as a JSON array."),
+    "tuple_type": ("not a list", "Write it as a JSON array."),
+}
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -102,10 +125,16 @@ def _invalid(error: RequestValidationError) -> InvalidInput:
         return InvalidInput(f"{field}: unknown key", field=field, fix="Remove it, or see /openapi.json for the keys.")
     if first["type"] == "missing":
         kind = "" if where == "body" else f" ({where})"
-        return InvalidInput(f"{field or 'body'}: missing{kind}", field=field)
-    refusal = first.get("ctx", {}).get("error")
-    problem = str(refusal) if isinstance(refusal, ValueError) else str(first["msg"])
-    return InvalidInput(f"{field or where}: {problem}", field=field, fix=getattr(refusal, "fix", ""))
+        return InvalidInput(f"{field or 'body'}: missing{kind}", field=field, fix="Add it.")
+    context = first.get("ctx", {})
+    refusal = context.get("error")
+    if isinstance(refusal, ValueError):
+        return InvalidInput(f"{field or where}: {refusal}", field=field, fix=getattr(refusal, "fix", ""))
+    problem, fix = _SAID.get(str(first["type"]), (str(first["msg"]), "See /openapi.json for what is taken."))
+    given = first.get("input")
+    shown = repr(given[:40]) if isinstance(given, str) else str(given)[:40]
+    values = {"given": shown, **{name: value for name, value in context.items() if name != "given"}}
+    return InvalidInput(f"{field or where}: {problem.format(**values)}", field=field, fix=fix.format(**values))
 
 
 async def framework_problem(request: Request, error: Exception) -> Response:

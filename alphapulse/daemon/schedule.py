@@ -70,6 +70,13 @@ SCHEDULE: tuple[Recurrence, ...] = (
     _cycle(Timeframe.H4, "0 */4 * * *"),
     _cycle(Timeframe.D1, "0 0 * * *"),
     Recurrence(
+        name="reconcile",
+        cron="*/5 * * * *",
+        period=timedelta(minutes=5),
+        job="reconcile",
+        meaning="Ask the venues about every order that is not final; withdraw purchases under a halt",
+    ),
+    Recurrence(
         name="maintenance",
         cron="0 * * * *",
         period=timedelta(hours=1),

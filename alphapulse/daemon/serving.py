@@ -20,9 +20,9 @@ from alphapulse.clock import SystemClock
 from alphapulse.daemon import lifecycle
 from alphapulse.daemon.app import create_app
 from alphapulse.daemon.assembly.whole import Assembly, open_assembly
-from alphapulse.daemon.context_file import announce, contexts_file
+from alphapulse.daemon.context_file import announce, announced, contexts_file
 from alphapulse.domain.wire import write_time
-from alphapulse.errors import AlphaPulseError, Defect
+from alphapulse.errors import AlphaPulseError, Defect, Unauthenticated
 from alphapulse.tenancy.keys import parse_key
 from alphapulse.tenancy.store import find_key
 
@@ -37,7 +37,10 @@ _log = logging.getLogger(__name__)
 
 
 def run_daemon(settings: Settings, *, context: str | None) -> None:
-    """Serve until SIGTERM or SIGINT. context: name under which the command line learns of us; None: it does not.
+    """Serve until SIGTERM or SIGINT.
+
+    context: name under which the command line learns of us; empty: one that derives from the directory; None: it is
+    not told.
 
     Raises Conflict when the directory or the port is taken, Misconfigured and Unavailable as the parts do.
     """
@@ -113,10 +116,11 @@ async def _serve(settings: Settings, bound: socket.socket, context: str | None) 
     began = asyncio.get_running_loop().time()
     url = lifecycle.url_of(bound, tls=settings.tls_certificate is not None)
     async with open_assembly(settings, on_failure=stop.fail) as assembly:
-        await _introduce(assembly, settings.data_directory, url, context)
+        written = await _introduce(assembly, settings.data_directory, url, context)
 
         def on_up() -> None:
-            state = lifecycle.State(os.getpid(), url, write_time(SystemClock().now()), __version__)
+            host = str(bound.getsockname()[0])
+            state = lifecycle.State(os.getpid(), url, write_time(SystemClock().now()), __version__, written, host)
             lifecycle.write_state(settings.data_directory, state)
             took = round(asyncio.get_running_loop().time() - began, 3)
             _log.info("ready", extra={"url": url, "data_directory": str(settings.data_directory), "took_s": took})
@@ -197,21 +201,38 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Config:
     )
 
 
-async def _introduce(assembly: Assembly, directory: Path, url: str, context: str | None) -> None:
-    """Make the platform admin's key on the first start, and tell the command line of this machine where we are."""
+async def _introduce(assembly: Assembly, directory: Path, url: str, context: str | None) -> str:
+    """Make the platform admin's key on the first start, and tell the command line of this machine where we are.
+
+    The context that was written; empty when none was.
+    """
     path = directory / lifecycle.KEY_FILE
     key = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    fresh = not await _is_known(assembly, key)
-    if fresh:
+    if not await _is_known(assembly, key):
         key = await assembly.services.tenancy.create_platform_key()
         lifecycle.write_private(path, key + "\n")
     if context is None:
-        return
+        return ""
+    file, place = contexts_file(os.environ), await asyncio.to_thread(directory.resolve)
     try:
-        await asyncio.to_thread(announce, contexts_file(os.environ), context, url, key, fresh=fresh)
+        name, credential = await asyncio.to_thread(announced, file, place, context)
+        keep = credential if await _is_ours(assembly, credential) else ""
+        return await asyncio.to_thread(announce, file, place, name, url, key, keep=keep)
     except AlphaPulseError as error:
         # The daemon serves others all the same.
         _log.warning("the command line was not told of this daemon", extra={"reason": str(error), "fix": error.fix})
+        return ""
+
+
+async def _is_ours(assembly: Assembly, credential: str) -> bool:
+    """Whether a context's credential is of this daemon: a key of its database, or a login that it still accepts."""
+    if parse_key(credential) is not None:
+        return await _is_known(assembly, credential)
+    try:
+        await assembly.services.logins.authenticate(credential)
+    except Unauthenticated:
+        return False
+    return True
 
 
 async def _is_known(assembly: Assembly, text: str) -> bool:

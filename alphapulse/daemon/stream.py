@@ -20,6 +20,7 @@ from alphapulse.audit.recorder import Recorder
 from alphapulse.clock import Clock
 from alphapulse.daemon.access import bearer
 from alphapulse.daemon.answers import to_json
+from alphapulse.daemon.envelope import check_headers
 from alphapulse.daemon.facts import facts_of
 from alphapulse.daemon.problems import problem, status_of
 from alphapulse.daemon.routing import parse_json
@@ -77,6 +78,7 @@ class Stream:
         connection = Connection(socket, self._logins, self._tails, self._clock)
         status = 500
         try:
+            check_headers(socket.scope)
             self._check_origin(socket)
             await connection.open()
             status = 101

@@ -43,7 +43,11 @@ class AgentChoice:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1000.0:
-            raise InvalidInput(f"weight of agent {self.name} must lie in [0, 1000]", field=f"agents.{self.name}.weight")
+            raise InvalidInput(
+                f"weight of agent {self.name} must lie in [0, 1000]",
+                field=f"agents.{self.name}.weight",
+                fix="Give a weight against the fund's other agents, for example 2.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class FundConfig:
         if not self.universe:
             raise InvalidInput("universe is empty", field="universe", fix="Name at least one symbol.")
         if len(set(self.universe)) != len(self.universe):
-            raise InvalidInput("universe names a symbol twice", field="universe")
+            raise InvalidInput("universe names a symbol twice", field="universe", fix="Name each symbol once.")
         for symbol in self.universe:
             if parse_symbol(symbol, "universe").partition("/")[2] != self.base_currency:
                 raise InvalidInput(
@@ -78,7 +82,7 @@ class FundConfig:
                 )
         names = [choice.name for choice in self.agents]
         if len(set(names)) != len(names):
-            raise InvalidInput("agents names an agent twice", field="agents")
+            raise InvalidInput("agents names an agent twice", field="agents", fix="Name each agent once.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,11 @@ class Fund:
     def __post_init__(self) -> None:
         parse_fund_name(self.name)
         if self.capital <= ZERO:
-            raise InvalidInput("capital must be above zero", field="capital")
+            raise InvalidInput(
+                "capital must be above zero",
+                field="capital",
+                fix="Give what is paid in, in base currency, for example 100000.",
+            )
 
 
 def parse_fund_name(text: str, field: str = "name") -> str:

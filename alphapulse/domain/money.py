@@ -6,7 +6,8 @@ booked amounts is exact; the finest increment of Binance, Coinbase and Kraken ha
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal, InvalidOperation
+import re
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
 from alphapulse.errors import InvalidInput
 
@@ -17,26 +18,31 @@ QUANTUM = Decimal("1e-12")
 CEILING = Decimal("1e15")
 
 
+#: What a person or a program writes for a number; Decimal itself would also take spaces, underscores and other digits.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+
 def parse_decimal(text: str, field: str) -> Decimal:
     """The Decimal a person or a payload wrote. field: named in the error.
 
-    Refuses NaN, infinities, magnitudes from 1e15 on and more than 12 decimal places.
+    Refuses NaN, infinities, anything but ASCII digits, magnitudes from 1e15 on and more than 12 decimal places.
     """
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
+    if not _NUMBER.fullmatch(text):
         raise InvalidInput(
             f"{field}: {text[:40]!r} is not a number",
             field=field,
             fix='Write it as a plain decimal string, for example "0.125".',
-        ) from None
-    if not value.is_finite() or abs(value) >= CEILING:
+        )
+    value = Decimal(text)
+    if not value:
+        return ZERO  # whatever its exponent: "0e-999" is no reason to print a thousand zeros
+    if abs(value) >= CEILING:
         raise InvalidInput(
             f"{field}: {text[:40]!r} is out of range",
             field=field,
             fix="Use a finite number whose magnitude is below 1e15.",
         )
-    if value and value != value.quantize(QUANTUM, rounding=ROUND_DOWN):
+    if value != value.quantize(QUANTUM, rounding=ROUND_DOWN):
         raise InvalidInput(
             f"{field}: {text[:40]!r} has more than 12 decimal places",
             field=field,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID, uuid5
 
 from alphapulse.domain.market import Timeframe, parse_symbol, parse_venue
@@ -54,6 +55,9 @@ class OrderStatus(StrEnum):
         return self not in FINAL
 
 
+#: What a list of orders is narrowed to: one status, or all that may still trade.
+OrderFilter = OrderStatus | Literal["live"]
+
 FINAL = frozenset(
     {
         OrderStatus.DENIED,
@@ -63,6 +67,10 @@ FINAL = frozenset(
         OrderStatus.EXPIRED,
     }
 )
+
+
+#: Nobody knows yet whether the venue has it.
+NOT_SENT = frozenset({OrderStatus.INTENDED, OrderStatus.UNKNOWN})
 
 
 class OrderEvent(StrEnum):

@@ -223,7 +223,7 @@ class EquityPoint:
     """at: close of the bar. equity, cash, benchmark: base currency.
 
     benchmark: worth of the capital had it bought the first decision's universe in equal parts at that bar's close,
-    without costs, and held.
+    without costs, and held. The part of a symbol without a price then is cash until its first close.
     """
 
     at: datetime
@@ -269,12 +269,17 @@ class PortfolioSummary:
     as_of: datetime | None
 
 
+#: Bars from which on a Sharpe ratio is shown to people.
+FEWEST_BARS = 30
+
+
 @dataclass(frozen=True, slots=True)
 class Performance:
     """How a fund did over its equity points. Returns and drawdown are fractions (0.1 = 10 %).
 
     sharpe: annualised mean over standard deviation of per-bar returns, no risk-free rate; None below two bars
-    or without variance. fees: base currency. ledger_balanced: stored books equal a fresh derivation from the fills.
+    or without variance. Below FEWEST_BARS it says nothing yet: people are shown "-", programs get the number.
+    fees: base currency. ledger_balanced: stored books equal a fresh derivation from the fills.
     """
 
     fund_id: UUID

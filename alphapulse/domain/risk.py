@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from uuid import UUID
 
 from alphapulse.domain.market import Instrument
-from alphapulse.domain.money import ZERO, book, floor_to, is_multiple, plain
+from alphapulse.domain.money import ZERO, floor_to, is_multiple, plain
 from alphapulse.domain.orders import Order, OrderRequest, OrderType, Side
 from alphapulse.domain.portfolio import Portfolio, Price
 from alphapulse.errors import InvalidInput
+
+_SHOWN = Decimal("1e-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,19 @@ class RiskLimits:
 
     def __post_init__(self) -> None:
         if self.max_order_notional <= ZERO:
-            raise InvalidInput("limits.max_order_notional must be above zero", field="limits.max_order_notional")
+            raise _unfit("max_order_notional", "must be above zero", "an amount of base currency, for example 10000")
         for name in ("max_position_fraction", "max_gross_exposure", "price_collar"):
             if not ZERO < getattr(self, name) <= 1:
-                raise InvalidInput(f"limits.{name} must lie in (0, 1]", field=f"limits.{name}")
+                raise _unfit(name, "must lie in (0, 1]", "a fraction above zero, at most 1, for example 0.25")
         for name in ("rebalance_threshold", "fee_cushion"):
             if not ZERO <= getattr(self, name) < 1:
-                raise InvalidInput(f"limits.{name} must lie in [0, 1)", field=f"limits.{name}")
+                raise _unfit(name, "must lie in [0, 1)", "a fraction from zero on, below 1, for example 0.01")
         if not 1 <= self.max_data_age_bars <= 1000:
-            raise InvalidInput("limits.max_data_age_bars must lie in [1, 1000]", field="limits.max_data_age_bars")
+            raise _unfit("max_data_age_bars", "must lie in [1, 1000]", "a whole number of bars, for example 2")
+
+
+def _unfit(name: str, rule: str, wanted: str) -> InvalidInput:
+    return InvalidInput(f"limits.{name} {rule}", field=f"limits.{name}", fix=f"Give {wanted}.")
 
 
 class HaltScope(StrEnum):
@@ -111,6 +117,8 @@ class Situation:
     as_of: market time of the judgement. live_orders: the fund's orders that may still trade.
     halts: one line per halt in force, ``scope=... reason=...``. manual: a person asked for it;
     a halt lets through only what a person orders and what lessens a position.
+    clock: where as_of comes from: ``bar`` (the bar decided on), ``wall`` (now, at a venue with a live source) or
+    ``catalogue`` (the newest stored candle, at a venue without one, however old it is).
     """
 
     portfolio: Portfolio
@@ -121,6 +129,7 @@ class Situation:
     live_orders: tuple[Order, ...] = ()
     halts: tuple[str, ...] = ()
     manual: bool = False
+    clock: str = "bar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +228,7 @@ def _form(request: OrderRequest, instrument: Instrument, price: Decimal) -> tupl
         Check(
             "NOTIONAL_BELOW_MINIMUM",
             notional >= instrument.min_notional,
-            f"notional={plain(notional)} minimum={plain(instrument.min_notional)}",
+            f"notional={_figure(notional)} minimum={plain(instrument.min_notional)}",
         ),
     ]
     if request.limit_price is not None:
@@ -240,7 +249,8 @@ def _price(request: OrderRequest, situation: Situation, last: Price) -> tuple[Ch
         Check(
             "STALE_MARKET_DATA",
             timedelta(0) <= age <= allowed,
-            f"age_s={int(age.total_seconds())} max_s={int(allowed.total_seconds())}",
+            f"age_s={int(age.total_seconds())} max_s={int(allowed.total_seconds())}"
+            f" as_of={situation.as_of:%Y-%m-%dT%H:%M:%SZ} clock={situation.clock}",
         )
     ]
     if request.limit_price is not None:
@@ -261,7 +271,7 @@ def _order_notional(request: OrderRequest, situation: Situation, price: Decimal)
     return Check(
         "NOTIONAL_EXCEEDS_MAX_PER_ORDER",
         notional <= limit,
-        f"notional={plain(notional)} max={plain(limit)}",
+        f"notional={_figure(notional)} max={plain(limit)}",
     )
 
 
@@ -270,7 +280,7 @@ def _free_balance(request: OrderRequest, situation: Situation, reservation: Rese
     if request.side is Side.BUY:
         notional = request.quantity * price
         free = portfolio.cash / (1 + situation.limits.fee_cushion) - reservation.cash
-        detail = f"notional={plain(notional)} free={plain(book(free))} asset={portfolio.base_currency}"
+        detail = f"notional={_figure(notional)} free={_figure(free)} asset={portfolio.base_currency}"
         return Check("NOTIONAL_EXCEEDS_FREE_BALANCE", notional <= free, detail)
     base = request.symbol.partition("/")[0]
     held = portfolio.balances.get(base, ZERO)
@@ -288,20 +298,31 @@ def _free_balance(request: OrderRequest, situation: Situation, reservation: Rese
 def _exposure(
     request: OrderRequest, situation: Situation, reservation: Reservation, price: Decimal
 ) -> tuple[Check, ...]:
-    """A sale lowers exposure and is never held up by these two."""
+    """A sale lowers exposure and is never held up by these two.
+
+    In both, what is held counts at the last price, and this order at its limit price if it has one.
+    """
     if request.side is Side.SELL:
         return ()
     portfolio, limits = situation.portfolio, situation.limits
     equity = portfolio.equity
     held = portfolio.positions.get(request.symbol)
     quantity = (held.quantity if held else ZERO) + reservation.bought.get(request.symbol, ZERO)
-    position = (quantity + request.quantity) * price
+    last = portfolio.prices[request.symbol].value
+    position = quantity * last + request.quantity * price
     gross = portfolio.gross_exposure + reservation.cash + request.quantity * price
     position_limit, gross_limit = limits.max_position_fraction * equity, limits.max_gross_exposure * equity
     return (
-        Check("POSITION_LIMIT", position <= position_limit, f"position={plain(position)} max={plain(position_limit)}"),
-        Check("GROSS_EXPOSURE_LIMIT", gross <= gross_limit, f"gross={plain(gross)} max={plain(gross_limit)}"),
+        Check(
+            "POSITION_LIMIT", position <= position_limit, f"position={_figure(position)} max={_figure(position_limit)}"
+        ),
+        Check("GROSS_EXPOSURE_LIMIT", gross <= gross_limit, f"gross={_figure(gross)} max={_figure(gross_limit)}"),
     )
+
+
+def _figure(value: Decimal) -> str:
+    """A product as the checks print it: at most eight decimals; what is compared keeps them all."""
+    return plain(value.quantize(_SHOWN, rounding=ROUND_HALF_EVEN))
 
 
 def _duplicate(request: OrderRequest, reservation: Reservation) -> Check:

@@ -116,7 +116,7 @@ class Caller:
         if not self.may(permission):
             raise Forbidden(
                 f"role {self.role} may not {permission}",
-                fix="Ask a tenant admin for a role that grants it.",
+                fix=_who_to_ask(permission),
             )
 
     def require_tenant(self) -> UUID:
@@ -126,6 +126,14 @@ class Caller:
                 "this needs a tenant", field="tenant", fix="Name one with --tenant SLUG (X-Tenant header)."
             )
         return self.tenant_id
+
+
+def _who_to_ask(permission: Permission) -> str:
+    """Names the least role in a tenant that grants it; where none does, only the platform's admin can act."""
+    for role in (Role.VIEWER, Role.TRADER, Role.TENANT_ADMIN):
+        if permission in PERMISSIONS[role]:
+            return f"Ask a tenant admin to do it, or for role {role}."
+    return "Ask the platform admin to do it: no role in a tenant grants it."
 
 
 def parse_slug(text: str, field: str = "slug") -> str:

@@ -22,6 +22,9 @@ from alphapulse.errors import InvalidInput
 
 T = TypeVar("T")
 
+#: As many words as a message can list and still be read.
+_FEW = 12
+
 
 def encode(value: Any) -> Any:
     """JSON-ready form of a domain value: dicts, lists, strings, numbers, booleans, None. Keys stand as declared."""
@@ -160,8 +163,17 @@ def _decode_scalar(kind: Any, data: Any, path: str) -> Any:
         if isinstance(kind, type) and issubclass(kind, Enum):
             return kind(data)
     except ValueError:
-        raise InvalidInput(f"{path or 'body'}: {data[:60]!r} is not a {kind.__name__}", field=path) from None
+        raise InvalidInput(
+            f"{path or 'body'}: {data[:60]!r} is not a {kind.__name__}", field=path, fix=_choices(kind)
+        ) from None
     raise _wrong(path, getattr(kind, "__name__", str(kind)), data)
+
+
+def _choices(kind: type[Any]) -> str:
+    """What may be written instead, where it is one of a few words."""
+    if not issubclass(kind, Enum) or len(kind) > _FEW:
+        return ""
+    return f"Use one of {', '.join(str(item.value) for item in kind)}."
 
 
 def _decode_float(data: float, path: str) -> float:

@@ -8,6 +8,7 @@ many gaps there are, where the bars came from and in which steps the symbol trad
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alphapulse.domain.market import Gap, Instrument, Series, SeriesInfo, Timeframe
-from alphapulse.errors import Conflict, Misconfigured
+from alphapulse.errors import Conflict, InvalidInput, Misconfigured
 from alphapulse.market import instruments
 from alphapulse.market.files import locked, replace_file
 from alphapulse.quant.window import Window, empty_window
@@ -114,17 +115,34 @@ class Catalogue:
         )
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
-        """What was kept at the symbol's first import; None when it is not stored."""
+        """What was kept at the symbol's first import; None when it is not stored, or not as one that can be
+        traded: the next import derives it anew.
+        """
         for timeframe in Timeframe:
             found = self._notes(Series(venue, symbol, timeframe))
             if found is not None:
-                return instruments.from_json(found[1]["instrument"])
+                with suppress(InvalidInput, ValueError):
+                    return instruments.from_json(found[1]["instrument"])
         return None
 
     def instruments(self, venue: str) -> dict[str, Instrument]:
-        """Every kept instrument of the venue, by symbol."""
-        symbols = sorted({series.symbol for series in self.stored(venue)})
-        return {symbol: kept for symbol in symbols if (kept := self.instrument(venue, symbol)) is not None}
+        """Every kept instrument of the venue, by symbol.
+
+        A symbol whose file is damaged is left out, so that the others can still be traded; its candles, and
+        ``infos``, say so. Raises Misconfigured when there is no other.
+        """
+        found: dict[str, Instrument] = {}
+        problem: Misconfigured | None = None
+        for symbol in sorted({series.symbol for series in self.stored(venue)}):
+            try:
+                kept = self.instrument(venue, symbol)
+            except Misconfigured as error:
+                problem = problem or error
+            else:
+                found.update({} if kept is None else {symbol: kept})
+        if problem is not None and not found:
+            raise problem
+        return found
 
     def stored(self, venue: str = "*") -> tuple[Series, ...]:
         """Every stored series, or the venue's, in order."""

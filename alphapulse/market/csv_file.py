@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import StringIO
 from typing import cast
@@ -19,18 +20,19 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from alphapulse.errors import InvalidInput
-from alphapulse.market.rows import VALUE_NAMES, Rows, find_columns, refuse, to_milliseconds
+from alphapulse.market.rows import VALUE_NAMES, Rows, check_size, find_columns, refuse, to_milliseconds
 from alphapulse.quant.window import Floats, to_ms
 
 #: Binance: open time, open, high, low, close, volume, close time, ...
 KLINE_COLUMNS = {"time": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_STAMP = re.compile(r"\d+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_STAMP = re.compile(r"\d+(\.0*)?", re.ASCII)
 _DELIMITERS = (",", ";", "\t")
 
 
 def read_csv(content: bytes, file: str, base: str) -> Rows:
     """Raises InvalidInput naming file, line and column. base: base currency of the symbol."""
+    check_size(max(content.count(b"\n"), content.count(b"\r")) - 1, file)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -54,7 +56,7 @@ class _Layout:
         self.text = text
         first = next((line for line in StringIO(text) if line.strip()), "")
         self.delimiter = max(_DELIMITERS, key=first.count)
-        cells = next(csv.reader([first], delimiter=self.delimiter), [])
+        _, cells = next(self._read([first]), (1, []))
         self.width = len(cells)
         self.has_header = not (cells and (_STAMP.fullmatch(cells[0].strip()) or _is_time(cells[0])))
         if not self.has_header and self.width < len(KLINE_COLUMNS):
@@ -70,15 +72,27 @@ class _Layout:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line number and cells of every row of data."""
-        reader = csv.reader(StringIO(self.text, newline=""), delimiter=self.delimiter)
         skip = self.has_header
-        for cells in reader:
+        for line, cells in self._read(StringIO(self.text, newline="")):
             if not any(cell.strip() for cell in cells):
                 continue
             if skip:
                 skip = False
                 continue
-            yield reader.line_num, cells
+            yield line, cells
+
+    def _read(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+        """Line number and cells of every row. Raises InvalidInput for a cell that never ends, or is no text."""
+        reader = csv.reader(lines, delimiter=self.delimiter)
+        try:
+            for cells in reader:
+                yield reader.line_num, cells
+        except csv.Error as error:
+            raise InvalidInput(
+                f"{self.file}, line {reader.line_num}: not a row of a CSV file ({error})",
+                field="file",
+                fix="Nothing was imported. Correct that line (a quotation mark without its pair?) and import it again.",
+            ) from None
 
     def place(self, index: int) -> str:
         for position, (line, _) in enumerate(self.rows()):
@@ -131,8 +145,9 @@ def _read_times(column: pa.ChunkedArray) -> NDArray[np.int64] | None:
 
 
 def _read_carefully(layout: _Layout) -> tuple[NDArray[np.int64], dict[str, Floats]]:
-    times: list[int] = []
-    values: dict[str, list[float]] = {name: [] for name in VALUE_NAMES}
+    # Arrays: a list of numbers takes five times the memory.
+    times = array("q")
+    values = {name: array("d") for name in VALUE_NAMES}
     for line, cells in layout.rows():
         if len(cells) != layout.width:
             raise InvalidInput(

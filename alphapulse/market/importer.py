@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path, PurePath
 
 from alphapulse.domain.market import Series, Timeframe, parse_symbol, parse_timeframe, parse_venue
 from alphapulse.errors import InvalidInput
 from alphapulse.market.csv_file import read_csv
 from alphapulse.market.rows import to_window
-from alphapulse.market.table_file import FEATHER_MAGIC, PARQUET_MAGIC, read_table
+from alphapulse.market.table_file import FEATHER_MAGIC, OLD_FEATHER_MAGIC, PARQUET_MAGIC, read_table
 from alphapulse.quant.window import Window
 
 #: For example binance_BTC-USDT_4h.csv
@@ -39,18 +40,21 @@ def identify(filename: str, venue: str | None, symbol: str | None, timeframe: st
     return Series(parse_venue(venue or ""), parse_symbol(symbol or ""), parse_timeframe(timeframe or ""))
 
 
-def read_candles(path: Path, filename: str, series: Series) -> tuple[Window, int]:
+def read_candles(path: Path, filename: str, series: Series, now: datetime) -> tuple[Window, int]:
     """The file's bars in order, and how many candles it had before duplicates collapsed.
 
-    filename: how errors call the file. Raises InvalidInput naming file, line (or row) and column.
+    filename: how errors call the file. now: bars that had not closed by then are refused. Raises InvalidInput naming
+    file, line (or row) and column.
     """
     content = path.read_bytes()
+    if not content.strip():
+        raise InvalidInput(f"{filename} is empty", field="file", fix="Nothing was imported.")
     base = series.symbol.partition("/")[0]
     for magic, kind in _ARCHIVES.items():
         if content.startswith(magic):
             raise InvalidInput(f"{filename} is {kind}", field="file", fix="Unpack it and import what is inside.")
-    if content.startswith((PARQUET_MAGIC, *FEATHER_MAGIC)):
+    if content.startswith((PARQUET_MAGIC, FEATHER_MAGIC, OLD_FEATHER_MAGIC)):
         rows = read_table(content, filename, base)
     else:
         rows = read_csv(content, filename, base)
-    return to_window(rows, series.timeframe), len(rows.open_ms)
+    return to_window(rows, series.timeframe, now), len(rows.open_ms)

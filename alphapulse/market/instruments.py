@@ -3,7 +3,8 @@
 Derived once, at the first import of a symbol, and kept: later files cannot change what a running fund rounds to.
 Configuration overrides them. The rules:
 
-- tick: as many decimal places as the prices have, but fine enough that a step is at most a thousandth of the price.
+- tick: as many decimal places as the prices have, but fine enough that a step is at most a thousandth of the price;
+  never finer than the books (12 places).
 - lot: as many decimal places as the volumes have, at most 8, but fine enough that a lot of a symbol priced above
   one quote unit is worth at most about one such unit.
 - minimum quantity: one lot. Minimum notional: what large venues ask per quote currency, none where unknown.
@@ -18,11 +19,12 @@ from math import ceil, floor, log10
 import numpy as np
 
 from alphapulse.domain.market import Instrument
-from alphapulse.domain.money import ZERO
+from alphapulse.domain.money import QUANTUM, ZERO
 from alphapulse.domain.wire import decode, encode
 from alphapulse.quant.window import Floats, Window
 
-MOST_DECIMALS = 12
+#: What the books keep of any asset.
+MOST_DECIMALS = -int(QUANTUM.as_tuple().exponent)
 LOT_DECIMALS = 8
 _FIVE = Decimal(5)
 #: Quote currency -> smallest order, quote currency.
@@ -41,11 +43,11 @@ def derive(venue: str, symbol: str, window: Window) -> Instrument:
         decimals(np.concatenate([window.open, window.high, window.low, window.close])), 3 - floor(log10(price)), 0
     )
     lot = max(min(decimals(window.volume), LOT_DECIMALS), ceil(log10(max(price, 1.0))))
-    increment = Decimal(1).scaleb(-lot)
+    increment = Decimal(1).scaleb(-min(lot, MOST_DECIMALS))
     return Instrument(
         venue,
         symbol,
-        Decimal(1).scaleb(-min(tick, 18)),
+        Decimal(1).scaleb(-min(tick, MOST_DECIMALS)),
         increment,
         increment,
         MIN_NOTIONAL.get(symbol.partition("/")[2], ZERO),

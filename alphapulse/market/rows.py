@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapulse.domain.market import Timeframe
+from alphapulse.domain.money import CEILING, QUANTUM
 from alphapulse.errors import InvalidInput
-from alphapulse.quant.window import Floats, Window
+from alphapulse.quant.window import Floats, Window, to_ms
 
 #: Names of the time column in order of trust, as exchanges and data vendors write them (lower case, blanks as
 #: underscores).
@@ -30,6 +32,14 @@ TIME_NAMES = (
     "t",
     "__index_level_0__",
 )
+#: Candles that one file may hold: as many minutes as nine years have. They take about a gigabyte while they are read.
+MOST_ROWS = 5_000_000
+#: How far the clock of whoever wrote the file may be ahead of ours.
+CLOCK_TOLERANCE = timedelta(seconds=10)
+#: With fewer steps between rows than this, a gap and another timeframe cannot be told apart.
+_FEWEST_STEPS = 3
+#: Share of equal steps from which on they are the rule and no gaps.
+_MOSTLY = 0.8
 VALUE_NAMES = {
     "open": ("open", "open_price", "o"),
     "high": ("high", "high_price", "h"),
@@ -63,6 +73,16 @@ def refuse(file: str, place: str, column: str, problem: str) -> NoReturn:
     )
 
 
+def check_size(rows: int, file: str) -> None:
+    """Raises InvalidInput for a file of more rows than MOST_ROWS; asked before they are read."""
+    if rows > MOST_ROWS:
+        raise InvalidInput(
+            f"{file}: {rows} rows, at most {MOST_ROWS} are read from one file",
+            field="file",
+            fix="Nothing was imported. Split the file and import the parts one after the other.",
+        )
+
+
 def find_columns(header: Sequence[str], file: str, base: str) -> dict[str, int]:
     """Index of each needed column. base: base currency; some vendors name the volume after it. Raises InvalidInput
     for a missing one.
@@ -94,12 +114,17 @@ def to_milliseconds(stamps: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArr
     return stamps // divisor * factor, (stamps % divisor != 0) | (stamps < 0)
 
 
-def to_window(rows: Rows, timeframe: Timeframe) -> Window:
-    """The candles in order of time, equal duplicates once. Raises InvalidInput naming file, place and column."""
+def to_window(rows: Rows, timeframe: Timeframe, now: datetime) -> Window:
+    """The candles in order of time, equal duplicates once. Raises InvalidInput naming file, place and column.
+
+    now: a bar that had not closed by then is refused.
+    """
     if len(rows.open_ms) == 0:
         raise InvalidInput(f"{rows.file}: no candles in it", field="file", fix="Nothing was imported.")
     _check_values(rows)
+    _check_spacing(rows, timeframe)
     _check_times(rows, timeframe)
+    _check_closed(rows, timeframe, now)
     open_ms, first, group = np.unique(rows.open_ms, return_index=True, return_inverse=True)
     for name, values in rows.values.items():
         differs = np.flatnonzero(values != values[first][group])
@@ -116,6 +141,11 @@ def _check_values(rows: Rows) -> None:
             index = int(np.argmax(bad))
             floor = "zero or more" if name == "volume" else "above zero"
             rows.refuse(index, name, f"{float(values[index])!r} is not a number {floor}")
+        bad = (values >= float(CEILING)) | ((values < float(QUANTUM)) if name != "volume" else False)
+        if bad.any():
+            index = int(np.argmax(bad))
+            floor = "" if name == "volume" else "at least 1e-12 and "
+            rows.refuse(index, name, f"{float(values[index])!r} is out of range: the books hold {floor}less than 1e15")
     body_high = np.maximum(rows.values["open"], rows.values["close"])
     body_low = np.minimum(rows.values["open"], rows.values["close"])
     for name, bad in (("high", rows.values["high"] < body_high), ("low", rows.values["low"] > body_low)):
@@ -124,8 +154,36 @@ def _check_values(rows: Rows) -> None:
             rows.refuse(index, name, f"{float(rows.values[name][index])!r} does not enclose open and close")
 
 
+def _check_spacing(rows: Rows, timeframe: Timeframe) -> None:
+    """Gaps are no contradiction, but a file whose rows are mostly another length apart is of another timeframe."""
+    steps = np.diff(np.unique(rows.open_ms))
+    if len(steps) < _FEWEST_STEPS:
+        return
+    lengths, counts = np.unique(steps, return_counts=True)
+    usual, count = int(lengths[np.argmax(counts)]), int(counts.max())
+    if usual == timeframe.milliseconds or count < _MOSTLY * len(steps):
+        return
+    found = next((known for known in Timeframe if known.milliseconds == usual), None)
+    spacing = found or timedelta(milliseconds=usual)
+    raise InvalidInput(
+        f"{rows.file}: most rows are {spacing} apart, which contradicts the timeframe {timeframe}",
+        field="timeframe",
+        fix="Nothing was imported. "
+        + (f"If these are {found} bars, import it with --timeframe {found}." if found else "Give bars of a timeframe."),
+    )
+
+
 def _check_times(rows: Rows, timeframe: Timeframe) -> None:
-    bad = rows.open_ms % timeframe.milliseconds != 0
+    bad = (rows.open_ms % timeframe.milliseconds != 0) | (rows.open_ms < 0)
     if bad.any():
         index = int(np.argmax(bad))
         rows.refuse(index, "time", f"{int(rows.open_ms[index])} ms is not the start of a {timeframe} bar")
+
+
+def _check_closed(rows: Rows, timeframe: Timeframe, now: datetime) -> None:
+    """A bar that is still open would be stored with values it does not end with, and one to come is invented."""
+    bad = rows.open_ms > to_ms(now + CLOCK_TOLERANCE) - timeframe.milliseconds
+    if bad.any():
+        index = int(np.argmax(bad))
+        problem = f"the {timeframe} bar of {int(rows.open_ms[index])} ms had not closed at {now:%Y-%m-%dT%H:%M:%SZ}"
+        rows.refuse(index, "time", f"{problem}; leave out bars that are still open")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alphapulse.clock import Clock
 from alphapulse.domain.market import (
+    EPOCH,
     Gap,
     ImportReport,
     Instrument,
@@ -97,9 +98,12 @@ class Market:
         if not 1 <= limit <= MOST_CANDLES:
             raise InvalidInput(f"limit must lie in [1, {MOST_CANDLES}]", field="limit")
         timeframe = series.timeframe
-        end = timeframe.floor(until or await self.now(series.venue, (series.symbol,), timeframe))
+        # Bars lie between 1970 and the present; a time far outside has no neighbours to count from.
+        end = until or await self.now(series.venue, (series.symbol,), timeframe)
+        end = timeframe.floor(min(max(end, EPOCH), self._clock.now()))
         if since is None:
             return await self.window(series, end, limit)
+        since = min(max(since, EPOCH), end)
         wanted = min(end, timeframe.floor(since) + (limit + 1) * timeframe.length)
         whole = (await self._feed.covered(_checked(series), since, wanted)).since(since).until(end)
         return whole if len(whole) <= limit else whole.until(whole.closed_at(limit - 1))
@@ -135,20 +139,35 @@ class Market:
         """The market time that a decision by hand belongs to, a bar's close.
 
         The newest closed bar by the clock where the venue has a live source, else of the newest stored candle among
-        ``symbols``. Raises NotFound when there is neither.
+        ``symbols`` that had closed by the clock. Raises NotFound when there is neither.
         """
         if venue in self._feed.sources:
             return timeframe.floor(self._clock.now())
         newest: list[datetime] = []
+        symbols = tuple(symbols)
         for symbol in symbols:
             stored = await self._feed.stored(_checked(Series(venue, symbol, timeframe)))
-            if stored is not None and len(stored):
-                newest.append(stored.closed_at(-1))
+            if stored is not None and len(closed := stored.until(self._clock.now())):
+                newest.append(closed.closed_at(-1))
         if not newest:
+            wanted = ", ".join(symbols)
             raise NotFound(
-                f"no {timeframe} candles of {venue}", fix="Import some with `alphapulse market import FILE`."
+                f"no {timeframe} candles of {wanted} on {venue}",
+                fix="Import some with `alphapulse market import FILE`.",
             )
         return max(newest)
+
+    def is_served(self, venue: str) -> bool:
+        """Whether a live source stands behind the venue, so that what is stored is not all there is."""
+        return venue in self._feed.sources
+
+    async def first_price(self, series: Series, since: datetime, close_at: datetime) -> Price | None:
+        """The close of the first bar that closed after ``since``, unless it closed after ``close_at``."""
+        try:
+            window = await self.candles(series, since, close_at, 1)
+        except (NotFound, TryAgain):
+            return None
+        return Price(to_price(window.close[0]), window.closed_at(0)) if len(window) else None
 
     async def instruments(self, venue: str) -> dict[str, Instrument]:
         """Everything that may be traded on the venue, by symbol: as configured, else as the source says, else as
@@ -183,7 +202,7 @@ class Market:
         """
         series = identify(filename, venue, symbol, timeframe)
         async with self._feed.lock(series):
-            new, rows = await asyncio.to_thread(read_candles, path, filename, series)
+            new, rows = await asyncio.to_thread(read_candles, path, filename, series, self._clock.now())
             merge = await asyncio.to_thread(self._catalogue.merge, series, new, "import")
             self._feed.hold(series, merge)
         span = merge.window.since(new.closed_at(0) - series.timeframe.length).until(new.closed_at(-1))

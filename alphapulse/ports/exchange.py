@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from alphapulse.domain.orders import Order, VenueReport
@@ -14,6 +14,11 @@ class Exchange(Protocol):
     Raises UnknownOutcome when the venue did not say whether it acted, Unavailable when it certainly was not
     reached, and answers state ``rejected`` only for the venue's own definitive refusal.
     """
+
+    @property
+    def visibility(self) -> timedelta:
+        """How long after taking an order the venue may still say that it does not know it; zero when it never does."""
+        ...
 
     async def submit(self, order: Order, as_of: datetime) -> VenueReport:
         """Hand the order over under its client order id."""

@@ -42,6 +42,7 @@ MEMBERSHIPS = Table(
     tenant_id(primary_key=True),
     Column("user_id", ForeignKey(f"{SCHEMA}.users.id", ondelete="CASCADE"), primary_key=True),
     text("role"),
+    text("password_hash", nullable=True),
     moment("created_at"),
     Index(None, "user_id", "tenant_id"),
 )

@@ -38,6 +38,7 @@ ORDERS = Table(
     tenant_id(primary_key=True),
     identity(primary_key=True),
     identity("fund_id"),
+    Column("sequence", BigInteger, nullable=False),  # 1, 2, 3 ... per fund: the order in which they were created
     text("client_order_id"),
     identity("decision_id", nullable=True),
     text("leg"),
@@ -61,6 +62,8 @@ ORDERS = Table(
     moment("updated_at"),
     of_fund(),
     UniqueConstraint("tenant_id", "client_order_id"),
+    UniqueConstraint("tenant_id", "fund_id", "sequence"),
+    Index(None, "tenant_id", "recorded_at"),
     Index(None, "tenant_id", "fund_id", "status"),
     Index(None, "tenant_id", "fund_id", "at"),
     Index(None, "tenant_id", "decision_id"),
@@ -109,6 +112,7 @@ FILLS = Table(
     of_fund(),
     UniqueConstraint("tenant_id", "fund_id", "sequence"),
     Index(None, "tenant_id", "fund_id", "at"),
+    Index(None, "tenant_id", "recorded_at"),
 )
 
 #: One row per posting; the postings of an entry sum to zero per asset.

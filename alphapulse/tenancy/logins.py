@@ -8,15 +8,16 @@ from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from uuid import UUID, uuid4
 
 from alphapulse.clock import Clock
 from alphapulse.domain.tenancy import Caller, Role, Token, parse_email
-from alphapulse.errors import InvalidInput, NotFound
+from alphapulse.errors import Conflict, InvalidInput, NotFound
 from alphapulse.ports.database import Database, Row, Transaction
 from alphapulse.tenancy import store
 from alphapulse.tenancy.keys import KeyText, parse_key
-from alphapulse.tenancy.passwords import Passwords
+from alphapulse.tenancy.passwords import Passwords, parse_password
 from alphapulse.tenancy.tokens import Claims, Signer, unauthenticated
 
 #: A revocation made elsewhere is seen after at most this long; the promise to users is 5 s.
@@ -25,6 +26,8 @@ RECHECK_S = 3.0
 _REMEMBERED = 10_000
 _LONGEST_CREDENTIAL = 4096
 NEVER = datetime.max.replace(tzinfo=UTC)
+#: Tenants tried for a log-in that names none.
+_MOST_DOORS = 8
 _WRONG = "e-mail or password is wrong"
 
 
@@ -56,10 +59,10 @@ class Logins:
         self._verified: OrderedDict[tuple[bytes, str], _Verified] = OrderedDict()
 
     async def login(self, email: str, password: str, tenant: str | None = None) -> Token:
-        """Raises Unauthenticated in the same words, after the same time, for an unknown user and a wrong password.
+        """Raises Unauthenticated in the same words for an unknown user, a wrong password and a tenant of others.
 
-        tenant: slug; may be left out by a member of one tenant, and is by a platform admin. Raises InvalidInput when
-        it must be named, NotFound when the user is no member there.
+        tenant: slug. Without one, the tenant whose password it is, and for a platform admin the platform; raises
+        InvalidInput when the same password opens several.
         """
         try:
             address = parse_email(email)
@@ -71,10 +74,16 @@ class Logins:
         async with self._database.user(user_id) as tx:
             user = await store.get_user(tx, user_id)
             memberships = await store.memberships_of(tx, user_id)
-        stored = None if user is None else user["password_hash"]
-        if not await self._passwords.matches(stored, password) or user is None:
+        doors = _doors(user, memberships, tenant)
+        # Somebody unknown is compared with nobody, which takes as long.
+        stored = [door.password_hash for door in doors] or [None]
+        opened = [door for door, one in zip_longest(doors, stored) if await self._passwords.matches(one, password)]
+        if not opened:
             raise unauthenticated(_WRONG)
-        tenant_id, slug, role = _choose(memberships, tenant, platform_admin=user["is_platform_admin"])
+        if len(opened) > 1:
+            slugs = ", ".join(door.slug or "" for door in opened)
+            raise InvalidInput("you belong to several tenants", field="tenant", fix=f"Name one of {slugs}.")
+        tenant_id, slug, role = opened[0].tenant_id, opened[0].slug, opened[0].role
         now = self._clock.now()
         claims = Claims(user_id, uuid4(), tenant_id, role, now, now + self._token_lifetime)
         async with self._bound(claims) as tx:
@@ -119,9 +128,31 @@ class Logins:
             await store.revoke_session(tx, claims.session_id, self._clock.now())
         self.forget(claims.session_id)
 
-    def forget(self, session_id: UUID) -> None:
-        """Look the session or key up again at its next use; called after a revocation made in this process."""
-        for entry in [entry for entry, known in self._verified.items() if known.caller.session_id == session_id]:
+    async def change_password(self, credential: str, current: str, new: str) -> None:
+        """The own password in the token's tenant; every other session of theirs there ends.
+
+        Raises InvalidInput for an API key, a wrong current password, or a new one that is too short or the same.
+        """
+        if parse_key(credential) is not None:
+            raise InvalidInput("an API key has no password", fix="Log in with `alphapulse login` to change yours.")
+        claims = self._signer.verify(credential, self._clock.now())
+        if parse_password(new, "new") == current:
+            raise InvalidInput("new: the same as the current password", field="new", fix="Choose another one.")
+        async with self._bound(claims) as tx:
+            stored = await store.password_hash(tx, claims.tenant_id, claims.user_id)
+        if not await self._passwords.matches(stored, current):
+            raise InvalidInput("current: not your password", field="current", fix="Type the password you log in with.")
+        hashed = await self._passwords.hash(new)
+        async with self._bound(claims) as tx:
+            if not await store.replace_password(tx, claims.tenant_id, claims.user_id, stored, hashed):
+                raise Conflict("the password was changed by another request just now", fix="Log in again.")
+            ended = await store.revoke_other_sessions(tx, claims.user_id, claims.session_id, self._clock.now())
+        self.forget(*ended)
+
+    def forget(self, *ids: UUID) -> None:
+        """Look the sessions or keys up again at their next use; called after a revocation made in this process."""
+        gone = set(ids)
+        for entry in [entry for entry, known in self._verified.items() if known.caller.session_id in gone]:
             del self._verified[entry]
 
     async def authenticate(self, credential: str, tenant: str = "") -> Caller:
@@ -213,18 +244,23 @@ class Logins:
         return row
 
 
-def _choose(
-    memberships: list[Row], tenant: str | None, *, platform_admin: bool
-) -> tuple[UUID | None, str | None, Role]:
-    """The tenant that a log-in is for, its slug, and the role there."""
-    if tenant is None and platform_admin:
-        return None, None, Role.PLATFORM_ADMIN
-    if tenant is None and len(memberships) > 1:
-        slugs = ", ".join(row["slug"] for row in memberships)
-        raise InvalidInput("you belong to several tenants", field="tenant", fix=f"Name one of {slugs}.")
-    for row in memberships:
-        if tenant is None or row["slug"] == tenant:
-            return row["tenant_id"], row["slug"], Role(row["role"])
-    if tenant is None:
-        raise NotFound("you belong to no tenant", fix="Ask a tenant admin to add you as a member.")
-    raise NotFound(f"no tenant {tenant[:60]!r}")
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What one password may open. tenant_id and slug None: the platform."""
+
+    tenant_id: UUID | None
+    slug: str | None
+    role: Role
+    password_hash: str | None
+
+
+def _doors(user: Row | None, memberships: list[Row], tenant: str | None) -> list[_Door]:
+    """What the log-in may be for, at most _MOST_DOORS, for each costs a comparison."""
+    platform = user is not None and user["is_platform_admin"] and tenant is None
+    doors = [_Door(None, None, Role.PLATFORM_ADMIN, user["password_hash"])] if user and platform else []
+    doors += [
+        _Door(row["tenant_id"], row["slug"], Role(row["role"]), row["password_hash"])
+        for row in memberships
+        if tenant in {None, row["slug"]}
+    ]
+    return doors[:_MOST_DOORS]

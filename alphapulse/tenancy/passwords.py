@@ -14,7 +14,7 @@ from alphapulse.errors import InvalidInput, TooManyRequests
 
 T = TypeVar("T")
 
-SHORTEST = 10
+SHORTEST = 12
 LONGEST = 1024
 #: Log-ins waiting beyond this many are told to come back: each holds a connection and takes 64 MiB when its turn comes.
 _MOST_WAITING = 32

@@ -19,12 +19,12 @@ from alphapulse.domain.tenancy import (
     parse_role,
     parse_slug,
 )
-from alphapulse.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from alphapulse.errors import AlreadyExists, Conflict, InputNeeded, InvalidInput, NotFound
 from alphapulse.events import store as events
 from alphapulse.ports.database import Database, Transaction
 from alphapulse.tenancy import store
 from alphapulse.tenancy.keys import KeyText, new_key
-from alphapulse.tenancy.passwords import Passwords, parse_password
+from alphapulse.tenancy.passwords import SHORTEST, Passwords, parse_password
 
 #: The user who holds the keys that the platform makes for itself at its first start.
 PLATFORM_USER = "platform@localhost"
@@ -46,21 +46,23 @@ class Tenancy:
     ) -> Tenant:
         """A tenant and its first admin. Raises AlreadyExists when the slug is taken.
 
-        admin_password: for an admin who is new here; a user who exists keeps their own, and sending one is a Conflict.
+        admin_password: opens this tenant to the admin, and no other. Raises InputNeeded when it lacks.
         """
         slug, email = parse_slug(slug), parse_email(admin_email, "admin_email")
         name, tier = parse_name(name), parse_slug(tier, "tier")
-        hashed = await self._hashed(admin_password, "admin_password")
+        hashed = await self._hashed(admin_password, "admin_password", email)
         async with self._database.shared() as tx:
             user_id, taken = await store.find(tx, email=email, slug=slug)
         if taken is not None:
-            raise AlreadyExists(f"tenant {slug} exists", fix="Choose another slug.")
-        _refuse_password_of_another(user_id, email, hashed, "admin_password")
+            raise _tenant_exists(slug)
         at = self._clock.now()
         tenant = Tenant(uuid4(), slug, name, tier, TenantState.ACTIVE, at)
         member = Member(user_id or uuid4(), tenant.id, email, Role.TENANT_ADMIN, at)
         async with self._database.transaction(tenant.id, user_id=member.user_id) as tx:
-            await store.insert_tenant(tx, tenant)
+            try:
+                await store.insert_tenant(tx, tenant)
+            except AlreadyExists:  # another request was faster than our look-up
+                raise _tenant_exists(slug) from None
             await _add(tx, member, hashed, actor, new_user=user_id is None)
         return tenant
 
@@ -93,12 +95,13 @@ class Tenancy:
             return await store.list_members(tx, tenant_id)
 
     async def add_member(self, tenant_id: UUID, email: str, role: str, password: str | None, *, actor: str) -> Member:
-        """Raises AlreadyExists for a member, Conflict when a password comes for a user who has their own."""
+        """password: opens this tenant to the member, and no other, so it says nothing about whether the address is
+        known to other tenants. Raises InputNeeded when it lacks, AlreadyExists for a member.
+        """
         email, parsed = parse_email(email), parse_role(role)
-        hashed = await self._hashed(password, "password")
+        hashed = await self._hashed(password, "password", email)
         async with self._database.shared() as tx:
             user_id, _ = await store.find(tx, email=email)
-        _refuse_password_of_another(user_id, email, hashed, "password")
         member = Member(user_id or uuid4(), tenant_id, email, parsed, self._clock.now())
         async with self._database.transaction(tenant_id, user_id=member.user_id) as tx:
             if member.user_id in await store.lock_members(tx, tenant_id):
@@ -180,8 +183,13 @@ class Tenancy:
             return self._database.user(caller.user_id)
         return self._database.transaction(caller.tenant_id, user_id=caller.user_id)
 
-    async def _hashed(self, password: str | None, field: str) -> str | None:
-        return None if password is None else await self._passwords.hash(parse_password(password, field))
+    async def _hashed(self, password: str | None, field: str, email: str) -> str:
+        if password is None:
+            raise InputNeeded(
+                f"{email} needs a first password for this tenant",
+                fix=f"Send one in `{field}`, of at least {SHORTEST} characters; or add --password-stdin.",
+            )
+        return await self._passwords.hash(parse_password(password, field))
 
 
 def parse_name(text: str, field: str = "name") -> str:
@@ -196,16 +204,18 @@ def _platform_key(text: KeyText, name: str, at: datetime) -> ApiKey:
     return ApiKey(uuid4(), None, name, text.prefix, Role.PLATFORM_ADMIN, at)
 
 
-def _refuse_password_of_another(user_id: UUID | None, email: str, hashed: str | None, field: str) -> None:
-    """A user may belong to several tenants: no tenant's admin may set the password that opens the others."""
-    if user_id is not None and hashed is not None:
-        raise Conflict(f"{email} has a login here already and keeps their own password", fix=f"Leave {field} out.")
+def _tenant_exists(slug: str) -> AlreadyExists:
+    return AlreadyExists(f"tenant {slug} exists already", fix="Choose another slug.")
 
 
-async def _add(tx: Transaction, member: Member, hashed: str | None, actor: str, *, new_user: bool) -> None:
-    if new_user:
-        await store.insert_user(tx, member.user_id, member.email, hashed, platform_admin=False, at=member.created_at)
-    await store.insert_member(tx, member)
+async def _add(tx: Transaction, member: Member, hashed: str, actor: str, *, new_user: bool) -> None:
+    try:
+        if new_user:
+            at = member.created_at
+            await store.insert_user(tx, member.user_id, member.email, None, platform_admin=False, at=at)
+        await store.insert_member(tx, member, hashed)
+    except AlreadyExists:  # another request was faster than our look-up
+        raise AlreadyExists(f"{member.email} was just added", fix="See `alphapulse members list`.") from None
     await _tell(tx, EventKind.MEMBER_ADDED, member, actor, member.created_at)
 
 

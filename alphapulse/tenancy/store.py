@@ -85,24 +85,58 @@ async def get_user(tx: Transaction, user_id: UUID) -> Row | None:
     return await tx.one("SELECT email, password_hash, is_platform_admin FROM users WHERE id = %(id)s", {"id": user_id})
 
 
+async def password_hash(tx: Transaction, tenant_id: UUID | None, user_id: UUID) -> str | None:
+    """Of the user as a member of the tenant; without a tenant, as a platform admin."""
+    if tenant_id is None:
+        row = await tx.one("SELECT password_hash FROM users WHERE id = %(user_id)s", {"user_id": user_id})
+    else:
+        row = await tx.one(
+            "SELECT password_hash FROM memberships WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s",
+            {"tenant_id": tenant_id, "user_id": user_id},
+        )
+    return None if row is None else row["password_hash"]
+
+
+async def replace_password(
+    tx: Transaction, tenant_id: UUID | None, user_id: UUID, old_hash: str | None, new_hash: str
+) -> bool:
+    """False when another change came first."""
+    values = {"tenant_id": tenant_id, "user_id": user_id, "old": old_hash, "new": new_hash}
+    if tenant_id is None:
+        changed = await tx.run(
+            "UPDATE users SET password_hash = %(new)s WHERE id = %(user_id)s AND password_hash = %(old)s", values
+        )
+    else:
+        changed = await tx.run(
+            "UPDATE memberships SET password_hash = %(new)s"
+            " WHERE tenant_id = %(tenant_id)s AND user_id = %(user_id)s AND password_hash = %(old)s",
+            values,
+        )
+    return changed > 0
+
+
 async def memberships_of(tx: Transaction, user_id: UUID) -> list[Row]:
-    """tenant_id, slug and role of the active tenants that the user belongs to; in a transaction bound to that user."""
+    """tenant_id, slug, role and password_hash of the active tenants that the user belongs to.
+
+    In a transaction bound to that user and to no tenant.
+    """
     return await tx.all(
-        "SELECT m.tenant_id, m.role, t.slug FROM memberships m JOIN tenants t ON t.id = m.tenant_id"
+        "SELECT m.tenant_id, m.role, m.password_hash, t.slug FROM memberships m JOIN tenants t ON t.id = m.tenant_id"
         " WHERE m.user_id = %(user_id)s AND t.state = %(active)s ORDER BY t.slug",
         {"user_id": user_id, "active": TenantState.ACTIVE.value},
     )
 
 
-async def insert_member(tx: Transaction, member: Member) -> None:
-    """Raises AlreadyExists when the user is a member."""
+async def insert_member(tx: Transaction, member: Member, hashed: str | None) -> None:
+    """hashed: of the password that opens this tenant to the user. Raises AlreadyExists when the user is a member."""
     await tx.run(
-        "INSERT INTO memberships (tenant_id, user_id, role, created_at)"
-        " VALUES (%(tenant_id)s, %(user_id)s, %(role)s, %(created_at)s)",
+        "INSERT INTO memberships (tenant_id, user_id, role, password_hash, created_at)"
+        " VALUES (%(tenant_id)s, %(user_id)s, %(role)s, %(hashed)s, %(created_at)s)",
         {
             "tenant_id": member.tenant_id,
             "user_id": member.user_id,
             "role": member.role.value,
+            "hashed": hashed,
             "created_at": member.created_at,
         },
     )
@@ -186,6 +220,16 @@ async def revoke_session(tx: Transaction, session_id: UUID, at: datetime) -> Non
         "UPDATE sessions SET revoked_at = %(at)s WHERE id = %(id)s AND revoked_at IS NULL",
         {"id": session_id, "at": at},
     )
+
+
+async def revoke_other_sessions(tx: Transaction, user_id: UUID, kept: UUID, at: datetime) -> list[UUID]:
+    """The ids of those that ended; in a transaction bound to the tenant, or to the user for those of the platform."""
+    rows = await tx.all(
+        "UPDATE sessions SET revoked_at = %(at)s"
+        " WHERE user_id = %(user_id)s AND id <> %(kept)s AND revoked_at IS NULL RETURNING id",
+        {"user_id": user_id, "kept": kept, "at": at},
+    )
+    return [row["id"] for row in rows]
 
 
 # -- API keys --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from alphapulse.domain.decisions import Decision, Explanation
 from alphapulse.domain.funds import Fund
 from alphapulse.domain.market import Timeframe
 from alphapulse.domain.money import ZERO
-from alphapulse.domain.orders import FillRecord, Order, OrderStatus
+from alphapulse.domain.orders import FillRecord, Order, OrderFilter
 from alphapulse.domain.portfolio import (
     EquityPoint,
     Holding,
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 #: Rows of one page, and points of one history.
 MOST = 1000
 MOST_POINTS = 10_000
+#: Largest number that the database can hold.
+_LARGEST = 2**63 - 1
 #: How long prices are shown without looking again, in seconds; and how many sets of symbols are remembered.
 _PRICES_FOR_S = 1.0
 _REMEMBERED = 1_000
@@ -115,18 +117,18 @@ class Books:
         tenant_id: UUID,
         *,
         fund: str | None = None,
-        status: OrderStatus | None = None,
+        status: OrderFilter | None = None,
         limit: int = 50,
         before: str | None = None,
     ) -> tuple[list[Order], str | None]:
-        """Newest first, and the cursor of the next page when there may be one."""
-        at = _cursor(before, 2)
+        """The newest created first, and the cursor of the next page when there may be one."""
+        place = _cursor(before)
         async with self._database.transaction(tenant_id) as tx:
             fund_id = (await fund_store.find(tx, fund)).id if fund is not None else None
-            found = await history_store.orders(
-                tx, fund_id=fund_id, status=status, limit=_limit(limit), before=at and (at[0], at[1])
+            found, last = await history_store.orders(
+                tx, fund_id=fund_id, status=status, limit=_limit(limit), before=place
             )
-        return found, _next(found[-1].at, found[-1].id) if len(found) == limit else None
+        return found, _next(last) if last and len(found) == limit else None
 
     async def order(self, tenant_id: UUID, order_id: UUID) -> Order:
         """Raises NotFound."""
@@ -142,13 +144,14 @@ class Books:
         limit: int = 50,
         before: str | None = None,
     ) -> tuple[list[FillRecord], str | None]:
-        """Newest first, and the cursor of the next page when there may be one."""
-        at = _cursor(before, 3)
+        """The newest booked first, and the cursor of the next page when there may be one."""
+        place = _cursor(before)
         async with self._database.transaction(tenant_id) as tx:
             fund_id = (await fund_store.find(tx, fund)).id if fund is not None else None
-            found = await history_store.fills(tx, fund_id=fund_id, order_id=order, limit=_limit(limit), before=at)
-        last = found[-1] if len(found) == limit else None
-        return found, last and _next(last.at, last.order_id, last.venue_fill_id)
+            found, last = await history_store.fills(
+                tx, fund_id=fund_id, order_id=order, limit=_limit(limit), before=place
+            )
+        return found, _next(last) if last and len(found) == limit else None
 
     async def decisions(self, tenant_id: UUID, fund: str, *, limit: int = 20) -> list[Decision]:
         """Newest first."""
@@ -164,7 +167,7 @@ class Books:
             decision = await decision_store.get(tx, order.decision_id) if order.decision_id else None
             checks = await history_store.checks(tx, order_id)
             history = await history_store.steps(tx, order_id)
-            fills = await history_store.fills(tx, order_id=order_id)
+            fills, _ = await history_store.fills(tx, order_id=order_id)
         return Explanation(order, fund.name, decision, checks, tuple(history), tuple(reversed(fills)))
 
     async def _summary(self, books: summary_store.Books) -> PortfolioSummary:
@@ -260,17 +263,20 @@ def _limit(limit: int, most: int = MOST) -> int:
     return limit
 
 
-def _next(at: datetime, identity: UUID, rest: str = "") -> str:
+def _next(last: history_store.Place) -> str:
     """A cursor: opaque to the reader, made of what the page is ordered by."""
-    return base64.urlsafe_b64encode(f"{write_time(at)}|{identity}|{rest}".encode()).decode()
+    return base64.urlsafe_b64encode(f"{write_time(last.recorded_at)}|{last.fund_id}|{last.sequence}".encode()).decode()
 
 
-def _cursor(text: str | None, parts: int) -> tuple[datetime, UUID, str] | None:
+def _cursor(text: str | None) -> history_store.Place | None:
     if text is None:
         return None
     try:
-        at, identity, rest = base64.urlsafe_b64decode(text.encode()).decode().split("|", 2)
-        return parse_time(at, "before"), UUID(identity), rest if parts > 2 else ""
+        at, fund, number = base64.urlsafe_b64decode(text.encode()).decode().split("|")
+        sequence = int(number)
+        if not 0 < sequence <= _LARGEST:
+            raise ValueError("no row has this number")
+        return history_store.Place(parse_time(at, "before"), UUID(fund), sequence)
     except (ValueError, binascii.Error, InvalidInput):
         raise InvalidInput(
             f"before: {text[:60]!r} is not a cursor", field="before", fix='Pass the "next" of the page before.'

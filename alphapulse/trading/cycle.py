@@ -19,6 +19,7 @@ from alphapulse.clock import Clock
 from alphapulse.domain.decisions import Decision, DecisionState
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import Fund
+from alphapulse.domain.market import Series
 from alphapulse.domain.money import ZERO, book
 from alphapulse.domain.orders import Order
 from alphapulse.domain.portfolio import Price
@@ -132,17 +133,16 @@ class Cycle:
         return await self._market.prices(config.venue, symbols, config.timeframe, as_of)
 
     async def _benchmark(self, fund: Fund, as_of: datetime, prices: Mapping[str, Price]) -> Decimal:
-        """Base currency; see EquityPoint. The capital itself when nothing of the first universe has a price."""
-        start, first = await self._start(fund)
+        """Base currency; see EquityPoint. The capital itself until something of the first universe has a price."""
+        start, first = await self._start(fund, as_of)
         known = [symbol for symbol in start.universe if symbol in first]
         if any(symbol not in prices for symbol in known):
             prices = await self._market.prices(fund.config.venue, known, fund.config.timeframe, as_of)
-        ratios = [prices[symbol].value / first[symbol].value for symbol in known if symbol in prices]
-        if not ratios:
-            return fund.capital
-        return book(fund.capital * sum(ratios, ZERO) / len(ratios))
+        gained = sum((prices[symbol].value / first[symbol].value - 1 for symbol in known if symbol in prices), ZERO)
+        return book(fund.capital * (1 + gained / len(start.universe)))
 
-    async def _start(self, fund: Fund) -> tuple[Start, Mapping[str, Price]]:
+    async def _start(self, fund: Fund, as_of: datetime) -> tuple[Start, Mapping[str, Price]]:
+        """What is bought at which price by ``as_of``. A symbol that had none at the start is bought at its first."""
         known = self._starts.get(fund.id)
         if known is not None:
             return known
@@ -150,7 +150,13 @@ class Cycle:
             start = await decision_store.first(tx, fund.id)
         assert start is not None, "a bar is marked after its decision was stored"
         config = fund.config
-        prices = await self._market.prices(config.venue, start.universe, config.timeframe, start.at)
+        prices = dict(await self._market.prices(config.venue, start.universe, config.timeframe, start.at))
+        for symbol in start.universe:
+            series = Series(config.venue, symbol, config.timeframe)
+            if symbol not in prices and (bought := await self._market.first_price(series, start.at, as_of)):
+                prices[symbol] = bought
+        if len(prices) < len(start.universe):
+            return start, prices
         self._starts[fund.id] = start, prices
         if len(self._starts) > _REMEMBERED:
             self._starts.popitem(last=False)

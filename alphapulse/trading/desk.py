@@ -17,7 +17,7 @@ from alphapulse.clock import Clock
 from alphapulse.domain.decisions import Decision
 from alphapulse.domain.funds import Fund
 from alphapulse.domain.market import Instrument
-from alphapulse.domain.money import ZERO, floor_to
+from alphapulse.domain.money import ZERO, floor_to, plain
 from alphapulse.domain.orders import Order, OrderRequest, OrderStatus, OrderType, Side
 from alphapulse.domain.portfolio import Price
 from alphapulse.domain.risk import judge_plan
@@ -93,7 +93,7 @@ class Desk:
         if first:
             request = first[0].order.request
             if (request.symbol, request.side) != (symbol, Side.SELL):
-                raise intents.reused(key)
+                raise intents.reused(key, first[0].order)
             return await self.place(fund, request, key=key, as_of=as_of, actor=actor)
         instrument = instruments.get(symbol)
         held = positions[symbol].quantity if symbol in positions else ZERO
@@ -101,7 +101,11 @@ class Desk:
             raise NotFound(f"fund {fund.name} holds no {symbol[:40]}", fix="See: alphapulse positions list")
         quantity = floor_to(min(held, balances.get(instrument.base, ZERO)), instrument.quantity_increment)
         if quantity <= ZERO:
-            raise Conflict(f"what fund {fund.name} holds of {symbol} is less than one lot and cannot be sold")
+            lot = plain(instrument.quantity_increment)
+            raise Conflict(
+                f"what fund {fund.name} holds of {symbol} is less than one lot ({lot}) and cannot be sold",
+                fix="Buy up to one lot first, or leave it.",
+            )
         request = OrderRequest(fund.config.venue, symbol, Side.SELL, OrderType.MARKET, quantity)
         return await self.place(fund, request, key=key, as_of=as_of, actor=actor)
 
@@ -114,33 +118,51 @@ class Desk:
             await fund_store.lock(tx, fund.id)
             found = await order_store.load(tx, [order_id])
             if not found or found[0].order.fund_id != fund.id:
-                raise NotFound(f"fund {fund.name} has no order {order_id}")
+                fix = f"List them with: alphapulse orders list --fund {fund.name}"
+                raise NotFound(f"fund {fund.name} has no order {order_id}", fix=fix)
             order = found[0].order
             if order.status.is_final:
-                raise Conflict(f"order {order_id} is {order.status} already")
-            if order.cancel_requested_at is None:
-                order = replace(order, cancel_requested_at=max(as_of, order.at))
-                now = self._clock.now()
-                await order_store.update(tx, [order], now)
-                step = Step("request_cancel", order.status, order.status, f"by {actor}")
-                await order_store.add_steps(tx, [(order.id, found[0].steps + 1, step)], as_of, now)
-        outcome = await self._follow(fund, replace(found[0], order=order), as_of, halted=False)
+                raise _final(order)
+            (wished,) = await self._wish(tx, found, as_of, f"by {actor}")
+        outcome = await self._follow(fund, wished, as_of, halted=False)
         return (await self._record(fund, [outcome], as_of)).orders[0]
 
     async def settle(self, fund: Fund, as_of: datetime) -> int:
         """Ask the venue for every live order and book what is new; gives the number of new fills.
 
         This is also what start-up does: an order that was intended when the process died is looked up here.
+        Under a halt every purchase that is still alive is withdrawn.
         """
         async with self._database.transaction(fund.tenant_id) as tx:
             live = await order_store.live(tx, fund.id)
             halted = bool(live) and bool((await book_store.standing(tx, fund.id, as_of)).halts)
+            if halted:
+                await fund_store.lock(tx, fund.id)
+                live = await order_store.live(tx, fund.id)
+                resting = [each for each in live if _adds_risk(each.order)]
+                wished = {each.order.id: each for each in await self._wish(tx, resting, as_of, "by the halt")}
+                live = [wished.get(each.order.id, each) for each in live]
         outcomes: list[Outcome] = []
         for each in live:
             outcome = await self._follow(fund, each, as_of, halted=halted)
             if absorb(each, outcome).changed:
                 outcomes.append(outcome)
         return (await self._record(fund, outcomes, as_of)).fills if outcomes else 0
+
+    async def _wish(self, tx: Transaction, tracked: Sequence[Tracked], as_of: datetime, detail: str) -> list[Tracked]:
+        """Commit that each of these is to be withdrawn; those that were asked for before stay as they are."""
+        now = self._clock.now()
+        new = [each for each in tracked if each.order.cancel_requested_at is None]
+        orders = [replace(each.order, cancel_requested_at=max(as_of, each.order.at)) for each in new]
+        await order_store.update(tx, orders, now)
+        steps = [Step("request_cancel", order.status, order.status, detail) for order in orders]
+        rows = [(each.order.id, each.steps + 1, step) for each, step in zip(new, steps, strict=True)]
+        await order_store.add_steps(tx, rows, as_of, now)
+        after = {order.id: order for order in orders}
+        return [
+            replace(each, order=after[each.order.id], steps=each.steps + 1) if each.order.id in after else each
+            for each in tracked
+        ]
 
     async def decide(self, fund: Fund, as_of: datetime, planner: Planner, actor: str) -> tuple[Decision, bool]:
         """Transaction 1 of a cycle. planner: pure; gets the books and live orders as they stand under the lock.
@@ -207,7 +229,8 @@ class Desk:
         config = fund.config
         instruments = await self._market.instruments(config.venue)
         prices = await self._market.prices(config.venue, sorted(symbols), config.timeframe, as_of)
-        return _Judge(fund, cause, as_of, instruments, prices, manual=manual, actor=actor)
+        clock = ("wall" if self._market.is_served(config.venue) else "catalogue") if manual else "bar"
+        return _Judge(fund, cause, as_of, instruments, prices, manual=manual, actor=actor, clock=clock)
 
     async def _again(self, fund: Fund, known: list[Order], as_of: datetime) -> list[Order]:
         """The first orders of a cause that came again; what was never handed over is, now."""
@@ -264,6 +287,7 @@ class _Judge:
     _: KW_ONLY
     manual: bool
     actor: str
+    clock: str
 
     async def intend(self, tx: Transaction, requests: Sequence[OrderRequest], now: datetime) -> list[Order]:
         """Transaction 1: judge under the fund's lock and store. Raises Conflict while the fund is replayed."""
@@ -273,7 +297,14 @@ class _Judge:
             raise Conflict(f"fund {fund.name} is being replayed", fix="Place the order when the replay is over.")
         live = await _live(tx, fund, standing)
         situation = intents.situate(
-            fund, standing, self.as_of, self.instruments, self.prices, live=live, manual=self.manual
+            fund,
+            standing,
+            self.as_of,
+            self.instruments,
+            self.prices,
+            live=live,
+            manual=self.manual,
+            clock=self.clock,
         )
         placed = [
             (intents.new_order(fund, request, verdict, cause=self.cause, as_of=self.as_of), verdict)
@@ -283,5 +314,16 @@ class _Judge:
         return [order for order, _ in placed]
 
 
+def _final(order: Order) -> Conflict:
+    told = f"order {order.id} is {order.status} already"
+    if order.status is OrderStatus.DENIED:
+        told = f"order {order.id} was denied and never reached the venue: there is nothing to cancel"
+    return Conflict(told, fix=f"See what became of it with: alphapulse orders explain {order.id}")
+
+
 async def _live(tx: Transaction, fund: Fund, standing: Standing) -> tuple[Order, ...]:
     return tuple(each.order for each in await order_store.live(tx, fund.id)) if standing.live else ()
+
+
+def _adds_risk(order: Order) -> bool:
+    return order.request.side is Side.BUY

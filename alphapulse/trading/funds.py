@@ -19,7 +19,7 @@ from alphapulse.domain.funds import (
     FundState,
 )
 from alphapulse.domain.portfolio import capital_entry
-from alphapulse.errors import Conflict, InvalidInput, NotFound
+from alphapulse.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from alphapulse.events import store as event_store
 from alphapulse.ports.database import Database, Transaction
 from alphapulse.quant.allocation import complete_allocator
@@ -47,7 +47,13 @@ class Funds:
         now = self._clock.now()
         fund = Fund(uuid4(), tenant_id, name, mode, FundState.STOPPED, capital, 1, config, now)
         async with self._database.transaction(tenant_id) as tx:
-            await fund_store.insert(tx, fund, actor)
+            try:
+                await fund_store.insert(tx, fund, actor)
+            except AlreadyExists:
+                raise AlreadyExists(
+                    f"fund {name} exists already",
+                    fix=f"Choose another name, or change that one: `alphapulse funds config set {name} KEY=VALUE`.",
+                ) from None
             entry = capital_entry(fund.id, config.base_currency, capital, now)
             await book_store.add_entries(tx, fund.id, [entry], now)
             await book_store.set_balances(tx, fund.id, {config.base_currency: capital})
@@ -69,7 +75,12 @@ class Funds:
             return await fund_store.find(tx, fund)
 
     async def start(self, tenant_id: UUID, fund: str, actor: str) -> Fund:
-        """From the next bar on the schedule runs the fund. Raises Conflict while it is replayed."""
+        """From the next bar on the schedule runs the fund.
+
+        Raises Conflict while it is replayed, when no agent is enabled, and when a symbol has neither candles of the
+        fund's timeframe nor a live source: it could decide nothing.
+        """
+        await self._able(await self.get(tenant_id, fund))
         return await self._set_state(tenant_id, fund, FundState.RUNNING, EventKind.FUND_STARTED, actor)
 
     async def stop(self, tenant_id: UUID, fund: str, actor: str) -> Fund:
@@ -132,6 +143,32 @@ class Funds:
         old = await self.config(tenant_id, fund, version)
         return await self.configure(tenant_id, fund, old.config, actor)
 
+    async def _able(self, fund: Fund) -> None:
+        config = fund.config
+        if fund.state is FundState.RUNNING:
+            return
+        if not any(choice.enabled for choice in config.agents):
+            raise Conflict(
+                f"fund {fund.name} has no agent that is enabled: it would decide nothing",
+                fix=f"Enable one with: alphapulse agents enable AGENT --fund {fund.name}",
+            )
+        missing = await self.without_candles(config)
+        if missing:
+            raise Conflict(
+                f"{', '.join(missing)} on {config.venue}: no candle of {config.timeframe} and no live source",
+                fix="Import some with: alphapulse market import FILE, or change the fund's universe or timeframe.",
+            )
+
+    async def without_candles(self, config: FundConfig) -> list[str]:
+        """Symbols of the universe that can have no price: no stored candle of the timeframe, no live source."""
+        missing: list[str] = []
+        for symbol in config.universe:
+            try:
+                await self._market.now(config.venue, (symbol,), config.timeframe)
+            except NotFound:
+                missing.append(symbol)
+        return missing
+
     async def _checked(self, config: FundConfig) -> FundConfig:
         """Complete and tradable: agents and allocator with every parameter, symbols that the venue has."""
         known = await self._market.instruments(config.venue)
@@ -191,5 +228,8 @@ class Funds:
 async def _version(tx: Transaction, fund: Fund, version: int) -> ConfigVersion:
     found = await fund_store.versions(tx, fund.id, version)
     if not found:
-        raise NotFound(f"fund {fund.name} has no configuration version {version}")
+        raise NotFound(
+            f"fund {fund.name} has no configuration version {version}",
+            fix=f"See its versions with: alphapulse funds config show {fund.name} --all",
+        )
     return found[0]

@@ -19,7 +19,7 @@ from alphapulse.trading import fund_store, halt_store
 class Halts:
     """What a halt stops: every new order but those that a person places to lessen a position.
 
-    Orders that rest at the venue stay there; cancel them one by one.
+    Purchases that rest at a venue are withdrawn at the next settlement (``Desk.settle``); sales stay.
     """
 
     def __init__(self, *, database: Database, clock: Clock) -> None:
@@ -51,7 +51,9 @@ class Halts:
             subject = await self._subject(tx, scope, fund)
             standing = await halt_store.in_force(tx, scope, subject and subject.id)
             if not standing:
-                raise Conflict(f"no halt of scope {scope} is in force", fix="See them with: alphapulse risk halts")
+                raise Conflict(
+                    f"no halt of scope {scope} is in force", fix="See what is halted with: alphapulse risk status"
+                )
             now = self._clock.now()
             await halt_store.lift(tx, scope, subject and subject.id, actor, now)
             lifted = replace(standing[0], lifted_at=now, lifted_by=actor)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from alphapulse.domain.orders import Order, OrderStatus, VenueReport, VenueState
+from alphapulse.domain.orders import NOT_SENT, Order, VenueReport, VenueState
 from alphapulse.errors import Unavailable, UnknownOutcome
 from alphapulse.ports.exchange import Exchange
 from alphapulse.trading.settlement import Outcome, Tracked
@@ -21,8 +21,6 @@ IN_FLIGHT = timedelta(minutes=2)
 #: Look-ups of one order per settlement, and the wait before each but the first; it doubles from one to the next.
 LOOK_UPS = 3
 PAUSE = timedelta(milliseconds=200)
-
-_NOT_SENT = frozenset({OrderStatus.INTENDED, OrderStatus.UNKNOWN})
 
 
 class _Lost(Exception):
@@ -47,7 +45,7 @@ async def follow(
     now: wall time. halted: a halt is in force, so nothing new is sent.
     """
     order = tracked.order
-    if order.status in _NOT_SENT:
+    if order.status in NOT_SENT:
         outcome = await _resolve(exchange, order, as_of, pause, lost=False, may_send=not halted)
         in_flight = now - tracked.recorded_at < IN_FLIGHT
         return Outcome(order.id) if outcome.withdrawn and in_flight else outcome
@@ -112,7 +110,7 @@ async def _look_up(exchange: Exchange, order: Order, as_of: datetime, pause: tim
         except (Unavailable, UnknownOutcome):
             answered = False
             continue
-        if report is not None:
+        if report is not None or not exchange.visibility:
             return report
         answered = True
     if not answered:

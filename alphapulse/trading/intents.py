@@ -9,16 +9,21 @@ from uuid import UUID
 from alphapulse.domain.decisions import Decision, PlannedOrder
 from alphapulse.domain.funds import Fund
 from alphapulse.domain.market import Instrument
+from alphapulse.domain.money import plain
 from alphapulse.domain.orders import Order, OrderRequest, OrderStatus, client_order_id
 from alphapulse.domain.portfolio import Portfolio, Price
 from alphapulse.domain.risk import Situation, Verdict
 from alphapulse.errors import IdempotencyMismatch
 from alphapulse.trading.book_store import Standing
 
+_MANUAL = "manual:"
+#: Why a denied order was refused; its denials say which checks.
+DENIED = "denied by our risk checks"
+
 
 def manual_cause(key: str) -> str:
     """The cause of what a person asked for; never equal to a decision's."""
-    return f"manual:{key}"
+    return f"{_MANUAL}{key}"
 
 
 def order_id(fund_id: UUID, cause: str, leg: str) -> UUID:
@@ -35,6 +40,7 @@ def situate(
     *,
     live: tuple[Order, ...],
     manual: bool,
+    clock: str = "bar",
 ) -> Situation:
     config = fund.config
     return Situation(
@@ -46,6 +52,7 @@ def situate(
         live_orders=live,
         halts=standing.halts,
         manual=manual,
+        clock=clock,
     )
 
 
@@ -62,7 +69,7 @@ def new_order(
         status=OrderStatus.INTENDED if verdict.approved else OrderStatus.DENIED,
         at=as_of,
         decision_id=decision,
-        reason="" if verdict.approved else "denied by our risk checks",
+        reason="" if verdict.approved else DENIED,
         denials=verdict.denials,
         timeframe=fund.config.timeframe,
     )
@@ -88,11 +95,14 @@ def check_repeat(known: Sequence[Order], requests: Sequence[OrderRequest], cause
     """Raises IdempotencyMismatch unless ``known`` are the orders that ``requests`` placed the first time."""
     first = {order.request.leg: order.request.fingerprint() for order in known}
     if first != {request.leg: request.fingerprint() for request in requests}:
-        raise reused(cause)
+        raise reused(cause, known[0])
 
 
-def reused(cause: str) -> IdempotencyMismatch:
+def reused(cause: str, first: Order) -> IdempotencyMismatch:
+    """cause: as a person knows it, without what ``manual_cause`` puts before it."""
+    request = first.request
     return IdempotencyMismatch(
-        f"{cause[:80]!r} was used for another order before",
-        fix="Use a new Idempotency-Key for a new order; repeat the same request to see the first one.",
+        f"{cause.removeprefix(_MANUAL)[:80]!r} was used before for order {first.id}:"
+        f" {request.side} {plain(request.quantity)} {request.symbol}",
+        fix=f"Use a new Idempotency-Key for a new order; see the first one with: alphapulse orders show {first.id}",
     )

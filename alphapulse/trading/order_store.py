@@ -36,13 +36,14 @@ _TRACKED: LiteralString = (
     " FROM orders o WHERE o.tenant_id = %(tenant_id)s"
 )
 
-FILL: LiteralString = (
-    "SELECT order_id, fund_id, symbol, side, venue_fill_id, price, quantity, fee, fee_asset, at FROM fills"
-)
+FILL_COLUMNS: LiteralString = "order_id, fund_id, symbol, side, venue_fill_id, price, quantity, fee, fee_asset, at"
 
 
 async def insert(tx: Transaction, placed: Sequence[tuple[Order, Verdict]], now: datetime) -> None:
-    """New orders, denied ones too, with every check that was made of them."""
+    """New orders of one fund, denied ones too, with every check that was made of them.
+
+    Numbered on from the fund's last order in the order of ``placed``, under the fund's lock.
+    """
     rows = [
         {
             "id": order.id,
@@ -67,15 +68,19 @@ async def insert(tx: Transaction, placed: Sequence[tuple[Order, Verdict]], now: 
         for order, verdict in placed
     ]
     await tx.run(
-        "INSERT INTO orders (tenant_id, id, fund_id, client_order_id, decision_id, leg, venue, symbol, side, type,"
-        " quantity, limit_price, timeframe, fingerprint, status, filled_quantity, reason, checks, at, recorded_at,"
-        " updated_at)"
-        " SELECT %(tenant_id)s, id, fund_id, client_order_id, decision_id, leg, venue, symbol, side, type, quantity,"
-        " limit_price, timeframe, fingerprint, status, filled_quantity, reason, checks, at, %(now)s, %(now)s"
-        " FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (id uuid, fund_id uuid, client_order_id text,"
+        "INSERT INTO orders (tenant_id, id, fund_id, sequence, client_order_id, decision_id, leg, venue, symbol, side,"
+        " type, quantity, limit_price, timeframe, fingerprint, status, filled_quantity, reason, checks, at,"
+        " recorded_at, updated_at)"
+        " SELECT %(tenant_id)s, id, fund_id, n + (SELECT coalesce(max(o.sequence), 0) FROM orders o"
+        " WHERE o.tenant_id = %(tenant_id)s AND o.fund_id = r.fund_id), client_order_id, decision_id, leg, venue,"
+        " symbol, side, type, quantity, limit_price, timeframe, fingerprint, status, filled_quantity, reason, checks,"
+        " at, %(now)s, %(now)s"
+        " FROM ROWS FROM (jsonb_to_recordset(%(rows)s::jsonb) AS (id uuid, fund_id uuid, client_order_id text,"
         " decision_id uuid, leg text, venue text, symbol text, side text, type text, quantity numeric,"
         " limit_price numeric, timeframe text, fingerprint text, status text, filled_quantity numeric, reason text,"
-        " checks jsonb, at timestamptz)",
+        " checks jsonb, at timestamptz)) WITH ORDINALITY"
+        " AS r (id, fund_id, client_order_id, decision_id, leg, venue, symbol, side, type, quantity, limit_price,"
+        " timeframe, fingerprint, status, filled_quantity, reason, checks, at, n)",
         {"tenant_id": tx.tenant_id, "now": now, "rows": packed(rows)},
     )
 
@@ -171,7 +176,8 @@ async def filled(tx: Transaction, fund_id: UUID) -> dict[UUID, Decimal]:
 async def booked(tx: Transaction, fund_id: UUID) -> list[FillRecord]:
     """Every fill of the fund in the order in which it was booked."""
     rows = await tx.all(
-        FILL + " WHERE tenant_id = %(tenant_id)s AND fund_id = %(fund_id)s ORDER BY sequence",
+        "SELECT " + FILL_COLUMNS + " FROM fills"
+        " WHERE tenant_id = %(tenant_id)s AND fund_id = %(fund_id)s ORDER BY sequence",
         {"tenant_id": tx.tenant_id, "fund_id": fund_id},
     )
     return [read_fill(row) for row in rows]
@@ -181,7 +187,7 @@ async def live(tx: Transaction, fund_id: UUID) -> list[Tracked]:
     """The fund's orders that may still trade, oldest first."""
     rows = await tx.all(
         _TRACKED + " AND o.fund_id = %(fund_id)s"
-        " AND o.status IN ('intended', 'unknown', 'open', 'partially_filled') ORDER BY o.at, o.recorded_at, o.id",
+        " AND o.status IN ('intended', 'unknown', 'open', 'partially_filled') ORDER BY o.sequence",
         {"tenant_id": tx.tenant_id, "fund_id": fund_id},
     )
     return [tracked(row) for row in rows]
@@ -230,7 +236,9 @@ def read_checks(document: Any) -> tuple[Check, ...]:
 
 
 def read_fill(row: Row) -> FillRecord:
-    values: Row = {**row, "side": Side(row["side"])}
+    """Columns beyond those of the record are left out."""
+    values: Row = {name: row[name] for name in FILL_COLUMNS.split(", ")}
+    values["side"] = Side(row["side"])
     return FillRecord(**values)
 
 

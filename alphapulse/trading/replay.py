@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from alphapulse.clock import Clock
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import Fund, FundState, Replay, ReplayState
-from alphapulse.domain.market import Series
+from alphapulse.domain.market import EPOCH, Series, Timeframe
 from alphapulse.errors import AlphaPulseError, Conflict, InvalidInput, NotFound
 from alphapulse.events import store as event_store
 from alphapulse.ports.database import Database, Transaction
@@ -53,7 +53,9 @@ class Replays:
         """Store a run; ``run`` does it. start_at, end_at: close of the first and the last bar, floored to bars.
 
         end_at: the newest closed bar when not given. start_at: ``bars`` before the end when that is given, else the
-        bar after what the fund did last, else the first bar that every symbol of the universe has.
+        bar after what the fund did last, else the first bar that every symbol of the universe has. On a venue that
+        has imported candles only, a start before the first of them becomes that first bar; bars_total says how many
+        are left.
         Raises InvalidInput, and Conflict when the fund runs, is replayed already, or has been beyond start_at.
         """
         async with self._database.transaction(tenant_id) as tx:
@@ -132,45 +134,56 @@ class Replays:
         timeframe, config = fund.config.timeframe, fund.config
         newest = await self._market.now(config.venue, list(config.universe), timeframe)
         end = newest if end_at is None else min(newest, timeframe.floor(end_at))
+        earliest = await self._earliest(fund)
         if start_at is not None:
             if bars is not None and end_at is not None:
                 raise InvalidInput("give two of start_at, end_at and bars, not all three", field="bars")
-            first = timeframe.floor(start_at)
+            first = max(timeframe.floor(start_at), earliest or EPOCH)
             end = end if bars is None else min(end, first + (bars - 1) * timeframe.length)
         elif bars is not None:
-            first = end - (bars - 1) * timeframe.length
+            first = _before(end, bars, timeframe, earliest or EPOCH)
         elif last is not None:
             first = timeframe.floor(last) + timeframe.length
         else:
             first = await self._first_common(fund)
         if (bars is not None and bars < 1) or first > end:
+            known = "" if earliest is None else f"; {config.venue} has bars closing from {earliest:%Y-%m-%d %H:%M}"
             raise InvalidInput(
-                f"no bar to replay from {first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+                f"no bar to replay from {first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+                + (f"{known} to {newest:%Y-%m-%d %H:%M}" if known else ""),
                 field="start_at" if start_at else "bars",
                 fix="Choose a span inside the candles: alphapulse market list",
             )
         return first, end
 
+    async def _earliest(self, fund: Fund) -> datetime | None:
+        """Close of the first stored bar of any symbol; None where a live source may have earlier ones."""
+        if self._market.is_served(fund.config.venue):
+            return None
+        return min((await self._firsts(fund)).values(), default=None)
+
+    async def _firsts(self, fund: Fund) -> dict[str, datetime]:
+        """Close of the first stored bar of each symbol that has any."""
+        config = fund.config
+        return {
+            info.symbol: info.first + config.timeframe.length
+            for info in await self._market.series()
+            if (info.venue, info.timeframe) == (config.venue, config.timeframe) and info.symbol in config.universe
+        }
+
     async def _first_common(self, fund: Fund) -> datetime:
         """Close of the first bar that every symbol has."""
         config = fund.config
-        known = {
-            (info.symbol, info.timeframe): info for info in await self._market.series() if info.venue == config.venue
-        }
-        firsts = [
-            known[symbol, config.timeframe].first + config.timeframe.length
-            for symbol in config.universe
-            if (symbol, config.timeframe) in known
-        ]
+        firsts = await self._firsts(fund)
         if len(firsts) < len(config.universe):
-            missing = next(symbol for symbol in config.universe if (symbol, config.timeframe) not in known)
+            missing = next(symbol for symbol in config.universe if symbol not in firsts)
             series = Series(config.venue, missing, config.timeframe)
             raise InvalidInput(
                 f"no candles of {series.symbol} on {series.venue} in {series.timeframe} are stored",
                 field="start_at",
                 fix="Import candles (alphapulse market import FILE), or name start_at or bars.",
             )
-        return max(firsts)
+        return max(firsts.values())
 
     async def _require_idle(self, tx: Transaction, fund: Fund, first: datetime) -> None:
         if fund.state is FundState.RUNNING:
@@ -183,6 +196,12 @@ class Replays:
                 f"fund {fund.name} has traded up to {last:%Y-%m-%d %H:%M} UTC and cannot go back",
                 fix="Start later, or create a fresh fund for this span.",
             )
+
+
+def _before(end: datetime, bars: int, timeframe: Timeframe, earliest: datetime) -> datetime:
+    """Close of the first of ``bars`` bars up to ``end``, but none before ``earliest``."""
+    wanted = min(bars, (end - earliest) // timeframe.length + 1)
+    return end - (wanted - 1) * timeframe.length
 
 
 async def _existing(tx: Transaction, replay_id: UUID, fund_id: UUID | None = None) -> Replay:

@@ -117,8 +117,8 @@ def facts(live: Live, *, current: bool) -> list[list[Part]]:
     if points:
         before = next((point for point in points if point.at >= points[-1].at - _DAY), points[0])
         lines.append(_change("in 24h", summary.equity - before.equity, before.equity, current=current))
-        lines.append(_against(points, current=current))
-        fall = drawdown(points)
+        lines.append(_against(points, _capital(live), current=current))
+        fall = drawdown(points, _capital(live))
         lines.append(
             [("drawdown ", "$secondary"), f"{words.percent(-fall)} from its peak" if fall else "none, at its peak"]
         )
@@ -136,9 +136,9 @@ def facts(live: Live, *, current: bool) -> list[list[Part]]:
     return lines
 
 
-def drawdown(points: Sequence[EquityPoint]) -> Decimal:
-    """How far the last point lies below the highest one shown, as a fraction of that."""
-    peak = max(point.equity for point in points)
+def drawdown(points: Sequence[EquityPoint], capital: Decimal) -> Decimal:
+    """How far the last point lies below the highest one shown, the paid-in ``capital`` included, as a fraction."""
+    peak = max(capital, *(point.equity for point in points))
     return (peak - points[-1].equity) / peak if peak else ZERO
 
 
@@ -152,10 +152,13 @@ def _change(label: str, change: Decimal, before: Decimal, *, current: bool) -> l
     return [(text, tone(change, current=current)), (f" {label}", "$secondary")]
 
 
-def _against(points: Sequence[EquityPoint], *, current: bool) -> list[Part]:
-    """Return of the fund less that of holding, over the points shown, in percentage points."""
-    first, last = points[0], points[-1]
-    own, held = words.share(last.equity, first.equity), words.share(last.benchmark, first.benchmark)
+def _against(points: Sequence[EquityPoint], capital: Decimal, *, current: bool) -> list[Part]:
+    """Return of the fund less that of holding, in percentage points.
+
+    Both from the paid-in ``capital`` to the last bar's close, as ``portfolio performance`` has them.
+    """
+    last = points[-1]
+    own, held = words.share(last.equity, capital), words.share(last.benchmark, capital)
     if own is None or held is None:
         return [("holding n/a", "$secondary")]
     ahead = own - held

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from alphapulse.client.stream import Link, LinkState
 from alphapulse.domain.events import Event
 from alphapulse.domain.funds import FundState
+from alphapulse.domain.portfolio import EquityPoint
 from alphapulse.errors import AlphaPulseError, NotFound, TryAgain, Unavailable
 from alphapulse.tui.live import EVERYTHING, OF_A_FUND, Health, Live, Section, combined
 
 if TYPE_CHECKING:
     from alphapulse.clock import Clock
     from alphapulse.domain.decisions import Decision
-    from alphapulse.domain.portfolio import EquityPoint
     from alphapulse.domain.risk import Halt, HaltScope
     from alphapulse.tui.source import Source
 
@@ -222,7 +222,13 @@ class Feed:
             return tuple(await self._source.history(fund, POINTS))
         if len(self._live.funds) > FUNDS_TOGETHER:
             return ()
-        return combined([await self._source.history(name, POINTS) for name in self._together()])
+        histories = [tuple(await self._source.history(name, POINTS)) for name in self._together()]
+        begun = min((history[0].at for history in histories if history), default=None)
+        if begun is None:
+            return ()
+        # A fund without a bar yet is worth what was paid in.
+        waiting = [fund.capital for fund, history in zip(self._live.funds, histories, strict=False) if not history]
+        return combined([*histories, *((EquityPoint(begun, paid, paid, paid),) for paid in waiting)])
 
     async def _decisions(self, fund: str | None) -> Sequence[Decision]:
         if fund is not None:

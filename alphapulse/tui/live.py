@@ -119,6 +119,7 @@ class Live:
     failing: dict[Section, datetime] = field(default_factory=dict[Section, datetime])
     errors: list[ErrorNote] = field(default_factory=list[ErrorNote])
     unread_errors: int = 0
+    _outage: bool = False
 
     def want(self, sections: Iterable[Section]) -> None:
         self.wanted.update(sections)
@@ -140,6 +141,7 @@ class Live:
         first = section not in self.loaded
         self.loaded.add(section)
         recovered = self.failing.pop(section, None) is not None
+        self._see_whether_it_is_over()
         name = "summary" if section is Section.SUMMARY else section.value
         if first or recovered or getattr(self, name) != value:
             setattr(self, name, value)
@@ -158,25 +160,33 @@ class Live:
         """Any word from the stream: it lives."""
         self.link = Health.LIVE
         self.heard_at = now
+        self._see_whether_it_is_over()
 
     def lost(self) -> None:
         self.link = Health.RECONNECTING
 
     def fail(self, place: str, error: AlphaPulseError, now: datetime) -> None:
-        """Keeps an error for reading. The same one again only counts up."""
-        last = self.errors[-1] if self.errors else None
-        same = last is not None and (last.place, last.error.code, last.error.message) == (
-            place,
-            error.code,
-            error.message,
-        )
-        if last is not None and same:
-            self.errors[-1] = ErrorNote(now, place, error, last.count + 1)
+        """Keeps an error for reading. The same one again only counts up.
+
+        Until everything is read and heard again, failures that may pass are one outage: one unread error.
+        """
+        part_of_it = error.retryable and self._outage
+        self._outage = self._outage or error.retryable
+        candidates = self.errors if part_of_it else self.errors[-1:]
+        key = (place, error.code, error.message)
+        same = next((note for note in candidates if (note.place, note.error.code, note.error.message) == key), None)
+        if same is not None:
+            self.errors.remove(same)
+            self.errors.append(ErrorNote(now, place, error, same.count + 1))
         else:
             self.errors.append(ErrorNote(now, place, error))
             del self.errors[:-KEPT_ERRORS]
-            self.unread_errors += 1
+            self.unread_errors += not part_of_it
         self.unread_errors = max(1, min(self.unread_errors, len(self.errors)))
+
+    def _see_whether_it_is_over(self) -> None:
+        if not self.failing and self.link is Health.LIVE:
+            self._outage = False
 
     def read_errors(self) -> None:
         self.unread_errors = 0

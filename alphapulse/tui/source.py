@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from alphapulse.client.api import Client
 from alphapulse.client.stream import Link, follow
-from alphapulse.domain.orders import OrderStatus
 
 if TYPE_CHECKING:
     from alphapulse.client.connection import Target
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from alphapulse.domain.risk import Halt, HaltScope
     from alphapulse.domain.tenancy import Whoami
 
-#: Statuses of orders that may still trade; each is asked for, so that no number of closed orders hides an open one.
-LIVE_STATUSES = tuple(status for status in OrderStatus if status.is_live)
+#: Orders of one question, the most that the daemon gives at once.
+_PAGE = 1000
 #: How an API key begins; it does not expire within the hour, so it needs no renewal.
 _KEY_PREFIX = "ap_"
 
@@ -110,7 +109,12 @@ class DaemonSource:
 
     async def live_orders(self, fund: str | None) -> Sequence[Order]:
         def ask() -> list[Order]:
-            return [order for status in LIVE_STATUSES for order in self._client.orders.list(fund, status=status)]
+            page = self._client.orders.list(fund, status="live", limit=_PAGE)
+            found = list(page)
+            while page.next is not None:
+                page = self._client.orders.list(fund, status="live", limit=_PAGE, before=page.next)
+                found += page
+            return found
 
         return await asyncio.to_thread(ask)
 

@@ -32,8 +32,8 @@ END = datetime(2026, 10, 1, tzinfo=UTC)
 SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT"
 #: Everything a fund leaves behind, without ids, which hang on the fund's own, and without wall-clock times.
 BOOKS = {
-    "orders": "at, leg, symbol, side, type, quantity, limit_price, status, filled_quantity, average_price, reason,"
-    " checks",
+    "orders": "sequence, at, leg, symbol, side, type, quantity, limit_price, status, filled_quantity, average_price,"
+    " reason, checks",
     "fills": "at, symbol, side, price, quantity, fee, fee_asset",
     "ledger": "nullif(kind, 'capital') AS kind, CASE WHEN kind <> 'capital' THEN at END, account, asset, amount, line",
     "order_events": "at, sequence, event, status_before, status_after, detail",
@@ -69,7 +69,7 @@ def test_twenty_kills_end_with_the_same_orders_fills_and_ledger_as_an_undisturbe
 def begin(killed: Daemon, url: str, slug: str) -> UUID:
     """A tenant with a fund that replays; the fund's id."""
     with Client(Target(url, killed.key)) as platform:
-        platform.tenancy.create_tenant(slug, slug, "standard", f"admin@{slug}.example")
+        platform.tenancy.create_tenant(slug, slug, "standard", f"admin@{slug}.example", "a long password")
     with Client(Target(url, killed.key, slug)) as client:
         config = first_config("synthetic", SYMBOLS, "4h", "trend,mean_reversion")
         fund = client.funds.create("fund", FundMode.PAPER, Decimal(100_000), config)

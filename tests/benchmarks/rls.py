@@ -42,9 +42,9 @@ INSERT INTO app.tenants (id, slug, name, tier, state, created_at)
     SELECT t, t::text, t::text, 'standard', 'active', now() FROM unnest(%(tenants)s::uuid[]) t;
 INSERT INTO app.funds (tenant_id, id, name, mode, state, capital, config_version, timeframe, created_at)
     SELECT t, t, 'fund', 'paper', 'running', 1, 1, '1h', now() FROM unnest(%(tenants)s::uuid[]) t;
-INSERT INTO app.orders (tenant_id, id, fund_id, client_order_id, leg, venue, symbol, side, type, quantity, timeframe,
-        fingerprint, status, filled_quantity, reason, checks, at, recorded_at, updated_at)
-    SELECT t, gen_random_uuid(), t, n::text, '', 'paper', 'S' || n %% 20, 'buy', 'market', 1.5, '1h',
+INSERT INTO app.orders (tenant_id, id, fund_id, sequence, client_order_id, leg, venue, symbol, side, type, quantity,
+        timeframe, fingerprint, status, filled_quantity, reason, checks, at, recorded_at, updated_at)
+    SELECT t, gen_random_uuid(), t, n, n::text, '', 'paper', 'S' || n %% 20, 'buy', 'market', 1.5, '1h',
         '', 'filled', 1.5, '', '[]', timestamptz '2026-01-01+00' + n * interval '10 minutes', now(), now()
     FROM unnest(%(tenants)s::uuid[]) WITH ORDINALITY AS x (t, k), generate_series(1, 10000) n;
 INSERT INTO app.fills (tenant_id, order_id, venue_fill_id, fund_id, sequence, symbol, side, price, quantity, fee,

@@ -23,7 +23,7 @@ from alphapulse.cli.throwaway import throwaway
 from alphapulse.domain.funds import FundMode, ReplayState
 from tests.cli.scripted import ScriptedDaemon
 
-_ENTRY = "import sys; from alphapulse.cli.main import run; sys.argv[0] = 'alphapulse'; sys.exit(run())"
+ENTRY = "import sys; from alphapulse.cli.main import run; sys.argv[0] = 'alphapulse'; sys.exit(run())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def cli(home: Path) -> RunCli:
 
 def ended(home: Path, arguments: Sequence[str], stdin: str, env: Mapping[str, str] | None) -> Ended:
     done = subprocess.run(
-        [sys.executable, "-c", _ENTRY, *arguments],
+        [sys.executable, "-c", ENTRY, *arguments],
         env=plain_environment(home, env),
         input=stdin,
         capture_output=True,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from alphapulse.cli.candidates import candidates
 from alphapulse.cli.commands import COMMANDS
-from alphapulse.cli.lazy import real
+from alphapulse.cli.lazy import everywhere, real
+from alphapulse.cli.values import ARGUMENTS, OPTIONS
+from alphapulse.domain.orders import OrderStatus
 from tests.cli.conftest import RunCli
+from tests.cli.examples import order
+from tests.cli.scripted import ScriptedDaemon
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -60,10 +65,45 @@ def test_single_commands_take_the_options_as_well(cli: RunCli) -> None:
         (["events", "tail", "--si"], ["--since"]),
         (["--conte"], ["--context"]),
         (["nonsense", ""], []),
+        (["--output", ""], ["table", "json", "jsonl", "csv"]),
+        (["--output", "json", "or"], ["orders"]),
+        (["--tenant", "acme", "orders", "ca"], ["cancel"]),
+        (["orders", "list", "--status", "part"], ["partially_filled"]),
+        (["orders", "list", "--limit", ""], []),
+        (["members", "add", "a@b.example", "--role", "t"], ["tenant_admin", "trader"]),
+        (["funds", "create", "--timeframe", "4"], ["4h"]),
+        (["orders", "place", "BTC/USDT", "b"], ["buy"]),
     ],
 )
 def test_completion_offers_what_fits(words: list[str], offered: list[str]) -> None:
     assert candidates(words) == offered
+
+
+@pytest.mark.parametrize("arguments", [["--context", ""], ["--tenant", ""], ["funds", "show", ""], ["--tenant", "f"]])
+def test_completion_offers_nothing_where_no_daemon_is_known(arguments: list[str], home: Path) -> None:
+    assert candidates(arguments, {"HOME": str(home)}) == []
+
+
+def test_the_values_of_completion_belong_to_commands_and_options_that_exist() -> None:
+    commands = {(name, *inner) for name, entry in COMMANDS.items() for inner in [(), *((one,) for one in entry.names)]}
+    assert [path for path in ARGUMENTS if path[:2] not in commands] == []
+    taken = {
+        option
+        for name in COMMANDS
+        for inner in (real(name), *getattr(real(name), "commands", {}).values())
+        for parameter in [*inner.params, *everywhere()]
+        for option in parameter.opts
+    }
+    assert set(OPTIONS) <= taken
+
+
+def test_help_names_arguments_and_numbers_in_plain_words(cli: RunCli) -> None:
+    shown = cli("tenants", "create", "--help").out + cli("jobs", "list", "--help").out
+    assert "tenants create [OPTIONS] SLUG" in shown
+    assert "{" not in shown
+    assert "range>" not in shown
+    assert "diff [OPTIONS] FUND [FROM] [TO]" in cli("funds", "config", "diff", "--help").out
+    assert "tenant_admin, trader or viewer" in cli("members", "add", "--help", env={"COLUMNS": "80"}).out
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -86,3 +126,10 @@ def test_bash_completes_with_the_script(cli: RunCli, home: object) -> None:
     question = f"COMP_WORDS=({program} orders ex) COMP_CWORD=2; _alphapulse_completion; echo ${{COMPREPLY[@]}}"
     done = subprocess.run([bash, "-c", f"{script}\n{question}"], capture_output=True, text=True, check=True)
     assert done.stdout == "explain\n"
+
+
+def test_an_orders_status_is_words_for_people_and_a_value_for_machines(cli: RunCli, scripted: ScriptedDaemon) -> None:
+    scripted.on("GET /orders", {"items": [order(OrderStatus.PARTIALLY_FILLED)], "next": None})
+    environment = {"ALPHAPULSE_URL": scripted.url, "ALPHAPULSE_API_KEY": "key"}
+    assert " partially filled " in cli("orders", "list", env=environment).out
+    assert '"status": "partially_filled"' in cli("orders", "list", "--json", env=environment).out

@@ -15,6 +15,7 @@ from alphapulse.cli.context import (
     contexts_file,
     edit,
     load,
+    login_name,
     seconds_left,
     with_context,
     without_context,
@@ -132,12 +133,43 @@ def test_the_file_follows_xdg() -> None:
 
 def test_what_the_daemon_announces_is_a_context_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "contexts.toml"
-    announce(path, "local", "http://127.0.0.1:8470", "ap_x", fresh=True)
+    announce(path, tmp_path, "local", "http://127.0.0.1:8470", "ap_x")
     edit(path, lambda known: with_context(known, "b", TWO.named["b"]))
-    announce(path, "local", "http://127.0.0.1:9000", "ap_x", fresh=False)
-    assert load(path) == Contexts(
-        "local", {"local": Context("http://127.0.0.1:9000", api_key="ap_x"), "b": TWO.named["b"]}
-    )
+    announce(path, tmp_path, "local", "http://127.0.0.1:9000", "ap_x")
+    own = Context("http://127.0.0.1:9000", api_key="ap_x", directory=str(tmp_path))
+    assert load(path) == Contexts("local", {"local": own, "b": TWO.named["b"]})
+
+
+def test_every_data_directory_has_a_context_of_its_own_and_the_current_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "contexts.toml"
+    announce(path, Path("/a/main"), "local", "http://127.0.0.1:1", "key-main")
+    assert announce(path, Path("/a/D2"), "", "http://127.0.0.1:2", "key-2") == "local-D2"
+    assert announce(path, Path("/b/D2"), "", "http://127.0.0.1:3", "key-3") == "local-D2-2"
+    assert announce(path, Path("/a/D2"), "", "http://127.0.0.1:4", "key-2") == "local-D2"
+    known = load(path)
+    assert known.current == "local"
+    keys = {name: (one.url[-1], one.api_key) for name, one in known.named.items()}
+    assert keys == {"local": ("1", "key-main"), "local-D2": ("4", "key-2"), "local-D2-2": ("3", "key-3")}
+
+
+def test_a_credential_that_the_daemon_knows_stays_and_any_other_gives_way(tmp_path: Path) -> None:
+    path = tmp_path / "contexts.toml"
+    edit(path, lambda _: Contexts("local", {"local": Context("http://127.0.0.1:1", api_key="mine")}))
+    announce(path, tmp_path, "local", "http://127.0.0.1:1", "admins", keep="mine")
+    assert load(path).named["local"].api_key == "mine"
+    announce(path, tmp_path, "local", "http://127.0.0.1:1", "admins")
+    assert load(path).named["local"].api_key == "admins"
+
+
+def test_a_login_never_goes_over_somebody_elses_context() -> None:
+    def sam(address: str, tenant: str) -> Context:
+        return Context("http://h", token="t", user=address, user_tenant=tenant)
+
+    first = sam("sam@a.example", "alpha")
+    known = Contexts("sam-h", {"sam-h": first})
+    assert login_name(known, "sam-h", first) == "sam-h"
+    assert login_name(known, "sam-h", sam("sam@b.example", "beta")) == "sam-h-beta"
+    assert login_name(TWO, "a", Context(TWO.named["a"].url, user="x@y.z")) == "a-y-z"
 
 
 def test_contexts_are_added_used_listed_and_removed(cli: RunCli) -> None:

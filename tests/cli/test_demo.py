@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -106,6 +107,8 @@ def test_without_a_terminal_the_report_has_no_bar_and_no_colour(playground: Play
     ended = playground.play("--bars", "12")
     assert ended.code == 0
     assert "\x1b" not in ended.out + ended.err
+    assert [line for line in ended.out.splitlines() if line.endswith(" ")] == []
+    assert re.search(r"Sharpe +- +fills", ended.out), "twelve bars say nothing about risk"
     for part in ("SYNTHETIC", "just holding", "max drawdown", "Sharpe", "fees", "Last decisions", "Try next"):
         assert part in ended.out, part
     assert len([line for line in ended.out.splitlines() if line.startswith("  alphapulse ")]) == 3
@@ -132,6 +135,39 @@ def test_the_demo_runs_on_the_users_own_candles(playground: Playground) -> None:
     found = json.loads(ended.out)
     assert (found["venue"], found["symbols"], found["synthetic"]) == ("kraken", ["BTC/USD", "ETH/USD"], False)
     assert (found["bars"], found["ledger_balanced"]) == (20, True)
+
+
+def test_more_bars_than_the_file_has_are_clipped_and_it_is_said(playground: Playground) -> None:
+    ended = playground.play(
+        "--bars", "500", "--candles", str(write_candles(playground.home / "kraken_X-USD_4h.csv", 5))
+    )
+    assert ended.code == 0, ended.err
+    assert "There are 200 bars, not 500: replaying from 2023-11-15 04:00Z on." in ended.err
+    found = re.search(r"return of holding +\+(\S+) %", ended.out)
+    assert found, ended.out
+    assert float(found[1]) == pytest.approx((1.199 + 0.018) / 0.98 * 100 - 100, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--timeframe", "3h"], "Use one of 1m, 5m, 15m, 30m, 1h, 4h, 1d."),
+        (["--candles", "FOLDER/bad.csv"], "for example binance_BTC-USDT_4h.csv"),
+        (["--candles", "FOLDER/kraken_BTC-USD_4h.csv"], "is empty"),
+        (["--candles", "FOLDER"], "a directory, not a file"),
+        (["--live", "Binance!"], "is not a venue name"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_what_cannot_work_is_refused_before_anything_is_started(
+    cli: RunCli, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    for name in ("bad.csv", "kraken_BTC-USD_4h.csv"):
+        (tmp_path / name).touch()
+    ended = cli("demo", *(argument.replace("FOLDER", str(tmp_path)) for argument in arguments))
+    assert ended.code == 2
+    assert said in ended.err
+    assert "Starting" not in ended.err
 
 
 def test_a_corrupt_file_is_refused_with_its_line_and_everything_is_cleaned_up(playground: Playground) -> None:

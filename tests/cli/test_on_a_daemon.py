@@ -5,12 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 
-from tests.cli.conftest import Fleet
+from alphapulse.cli.candidates import candidates
+from tests.cli.conftest import ENTRY, Fleet, plain_environment
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -170,8 +177,91 @@ def test_a_member_joins_logs_in_and_leaves(fleet: Fleet) -> None:
     assert fleet.run("joiner", "whoami").code == 4
     assert fleet.run("owner", "members", "remove", email, "--yes").code == 0
     again = fleet.run("owner", "login", fleet.url, "--email", email, "--password-stdin", stdin=password)
-    assert again.code == 5
-    assert "no tenant" in again.err
+    assert again.code == 4
+    assert "e-mail or password is wrong" in again.err
+
+
+def test_a_first_password_is_asked_for(fleet: Fleet) -> None:
+    email = f"{uuid4().hex[:8]}@demo.example"
+    for arguments in (["members", "add", email], ["tenants", "create", f"t{uuid4().hex[:8]}", "--admin", email]):
+        asked = fleet.run("platform", "--tenant", "demo", *arguments)
+        assert asked.code == 8, asked.err
+        assert f"First password for {email} is needed" in asked.err
+        assert "--password-stdin" in asked.err
+
+
+def test_a_password_is_typed_twice_at_a_terminal(fleet: Fleet) -> None:
+    email, first = f"{uuid4().hex[:8]}@demo.example", uuid4().hex
+    shown = typed(fleet, "owner", ["members", "add", email], [first, "something else", first, first])
+    assert email in shown
+    assert first not in shown
+    login = ("login", fleet.url, "--email", email, "--password-stdin", "--name", "typist")
+    assert fleet.run("owner", *login, stdin=f"{first}\n").code == 0
+
+
+def typed(fleet: Fleet, person: str, arguments: list[str], lines: list[str]) -> str:
+    """What the terminal showed; each line is typed when the command asks for it."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENTRY, "--context", person, *arguments],
+        env=plain_environment(fleet.home),
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown, waiting = "", list(lines)
+    try:
+        while select.select([leader], [], [], 30)[0]:
+            try:
+                shown += os.read(leader, 4096).decode()
+            except OSError:  # the other end is closed: the command has ended
+                break
+            if waiting and shown.endswith(": "):
+                os.write(leader, f"{waiting.pop(0)}\n".encode())
+                shown += "\n"
+    finally:
+        os.close(leader)
+        assert process.wait(30) == 0, shown
+    assert not waiting, shown
+    return shown
+
+
+def test_a_member_changes_their_password(fleet: Fleet) -> None:
+    email, first, second = f"{uuid4().hex[:8]}@demo.example", uuid4().hex, uuid4().hex
+    assert fleet.run("owner", "members", "add", email, "--password-stdin", stdin=f"{first}\n").code == 0
+    login = ("login", fleet.url, "--email", email, "--password-stdin", "--name")
+    for name in ("here", "there"):
+        assert fleet.run("owner", *login, name, stdin=f"{first}\n").code == 0
+    assert fleet.run("here", "password").code == 8
+    changed = fleet.run("here", "password", "--password-stdin", stdin=f"{first}\n{second}\n")
+    assert changed.code == 0, changed.err
+    assert fleet.run("here", "whoami").code == 0
+    assert fleet.run("there", "whoami").code == 4
+    assert fleet.run("owner", *login, "again", stdin=f"{first}\n").code == 4
+    assert fleet.run("owner", *login, "again", stdin=f"{second}\n").code == 0
+
+
+def test_completion_knows_what_the_daemon_knows(fleet: Fleet) -> None:
+    environment = plain_environment(fleet.home)
+    offered = {
+        ("funds", "show", ""): ["demo"],
+        ("portfolio", "show", "--fund", "d"): ["demo"],
+        ("--context", "platform", "--tenant", "de"): ["demo"],
+        ("--context", "platform", "tenants", "show", "de"): ["demo"],
+        ("agents", "disable", "tr"): ["trend"],
+        ("orders", "place", "BT"): ["BTC/USDT"],
+        ("--context", "ow"): ["owner"],
+        ("--context", "nonsense", "funds", "show", ""): [],
+    }
+    assert {words: candidates(words, environment) for words in offered} == offered
+
+
+def test_a_job_says_what_it_is_for(fleet: Fleet) -> None:
+    replays = [line for line in fleet.run("owner", "jobs", "list").out.splitlines() if " replay " in line]
+    assert re.search(r" replay +replay [0-9a-f]{8} ", replays[-1])
+    wrong = fleet.run("platform", "jobs", "retry", "zzz")
+    assert (wrong.code, "'zzz' is not a job's id" in wrong.err, "jobs list" in wrong.err) == (2, True, True)
 
 
 def test_a_key_works_until_it_is_revoked(fleet: Fleet) -> None:
@@ -185,7 +275,8 @@ def test_a_key_works_until_it_is_revoked(fleet: Fleet) -> None:
 
 def test_another_tenants_things_do_not_exist(fleet: Fleet) -> None:
     slug = f"t{uuid4().hex[:8]}"
-    assert fleet.run("platform", "tenants", "create", slug, "--admin", f"{slug}@example.com").code == 0
+    create = ("tenants", "create", slug, "--admin", f"{slug}@example.com", "--password-stdin")
+    assert fleet.run("platform", *create, stdin=f"{uuid4().hex}\n").code == 0
     assert fleet.json("platform", "tenants", "show", slug)["slug"] == slug
     order = fleet.json("viewer", "orders", "show", "last")["id"]
     for arguments in (["orders", "show", order], ["funds", "show", "demo"], ["portfolio", "show", "--fund", "demo"]):
@@ -212,6 +303,42 @@ def test_candles_are_imported_once(fleet: Fleet) -> None:
     assert (again["added"], again["duplicates"]) == (0, 5)
     shown = fleet.run("viewer", "market", "candles", "BTC/USD", "--venue", "coinbase", "--timeframe", "1h", "-q")
     assert shown.out == "10\n" * 5
+
+
+def test_more_candles_than_one_answer_holds_are_asked_for_in_pages(fleet: Fleet) -> None:
+    file = fleet.home / "manybars_BTC-USD_1h.csv"
+    rows = "\n".join(f"{1_700_002_800_000 + i * 3_600_000},{i + 1},{i + 1},{i + 1},{i + 1},1" for i in range(2500))
+    file.write_text(f"open_time_ms,open,high,low,close,volume\n{rows}\n")
+    assert fleet.run("platform", "market", "import", str(file)).code == 0
+    asked = ("market", "candles", "BTC/USD", "--venue", "manybars", "--timeframe", "1h", "-q", "--limit")
+    closes = [int(line) for line in fleet.run("viewer", *asked, "2200").out.split()]
+    assert closes == list(range(301, 2501))
+    closes = [int(line) for line in fleet.run("viewer", *asked, "1500", "--since", "2023-11-14T23:00:00Z").out.split()]
+    assert closes == list(range(1, 1501))
+    assert len(fleet.run("viewer", *asked, "10000").out.split()) == 2500
+
+
+def test_gaps_need_no_venue_when_only_one_has_the_candles(fleet: Fleet) -> None:
+    for venue, hours in (("gappy", [0, 1, 2, 5]), ("gappier", [0, 1, 7])):
+        rows = "\n".join(f"{1_700_002_800_000 + hour * 3_600_000},10,11,9,10,1" for hour in hours)
+        file = fleet.home / f"{venue}_LTC-USD_1h.csv"
+        file.write_text(f"open_time_ms,open,high,low,close,volume\n{rows}\n")
+        assert fleet.run("platform", "market", "import", str(file)).code == 0
+        found = fleet.run("viewer", "market", "gaps", "LTC/USD", "--timeframe", "1h", "--json")
+        if venue == "gappy":
+            assert [gap["bars"] for gap in json.loads(found.out)["items"]] == [2]
+    assert found.code == 2
+    assert "gappier, gappy have 1h candles of LTC/USD" in found.err
+    missing = fleet.run("viewer", "market", "gaps", "XMR/USD")
+    assert (missing.code, "no venue has 4h candles of XMR/USD" in missing.err) == (2, True)
+
+
+def test_a_directory_and_an_empty_file_are_called_what_they_are(fleet: Fleet) -> None:
+    assert "a directory, not a file" in fleet.run("platform", "market", "import", str(fleet.home)).err
+    empty = fleet.home / "coinbase_SOL-USD_1h.csv"
+    empty.touch()
+    ended = fleet.run("platform", "market", "import", str(empty))
+    assert (ended.code, "coinbase_SOL-USD_1h.csv is empty" in ended.err) == (2, True)
 
 
 def test_events_are_followed_from_a_number_on(fleet: Fleet) -> None:

@@ -68,6 +68,39 @@ def test_a_port_in_use_is_told_as_what_it_is(cli: RunCli, tmp_path: Path) -> Non
     assert "fix: " in ended.err
 
 
+@pytest.mark.parametrize("below", ["", "/below"])
+@pytest.mark.parametrize("verb", ["start", "logs"])
+def test_a_file_as_data_directory_is_named_with_the_way_out(cli: RunCli, tmp_path: Path, below: str, verb: str) -> None:
+    (tmp_path / "file").write_text("")
+    ended = cli("daemon", verb, "--data-directory", f"{tmp_path}/file{below}")
+    assert ended.code == 1
+    assert f"{tmp_path}/file{below}" in ended.err
+    assert "fix: " in ended.err
+
+
+def test_a_start_that_asks_for_another_address_is_a_conflict_and_any_other_start_is_none(
+    cli: RunCli, tmp_path: Path
+) -> None:
+    pretend(tmp_path, os.getpid())
+    state = tmp_path / "daemon.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "host": "127.0.0.1"}))
+    with (tmp_path / "daemon.pid").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        again = ("daemon", "start", "--data-directory", str(tmp_path))
+        assert [cli(*again, *same).code for same in ([], ["--port", "1"], ["--host", "127.0.0.1"])] == [0, 0, 0]
+        other = cli(*again, "--port", "2", "--host", "127.0.0.2")
+    assert other.code == 7
+    assert "its port is 1, not 2" in other.err
+    assert "listens on 127.0.0.1, not on 127.0.0.2" in other.err
+
+
+@pytest.mark.timeout(240)
+def test_a_wrong_key_of_the_environment_is_told_as_such(fleet: Fleet) -> None:
+    ended = fleet.run("trader", "whoami", env={"ALPHAPULSE_API_KEY": "ap_wrong"})
+    assert ended.code == 4
+    assert "in the variable ALPHAPULSE_API_KEY" in ended.err
+
+
 def test_a_daemon_without_a_log_says_so(cli: RunCli, tmp_path: Path) -> None:
     assert cli("daemon", "logs", "--data-directory", str(tmp_path)).code == 5
 

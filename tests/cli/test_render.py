@@ -31,7 +31,7 @@ def printed(capsys: pytest.CaptureFixture[str], form: Format, *, quiet: bool = F
 
 
 def test_a_table_without_a_terminal_is_aligned_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed(capsys, Format.TABLE) == "NAME    WORTH\na         1.5\n=cmd()     -2\n"
+    assert printed(capsys, Format.TABLE) == "NAME    WORTH\na         1.5\n=cmd()   -2\n"
 
 
 def test_json_is_the_apis_own_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from alphapulse.cli.text import money, percent, plot, short, signed, sparkline, time
+from alphapulse.cli.text import money, percent, plot, quantity, short, signed, sparkline, time
 from tests.cli.examples import ORDER_ID
 
 
@@ -23,6 +23,11 @@ from tests.cli.examples import ORDER_ID
 )
 def test_money_keeps_what_matters(value: Decimal | None, shown: str) -> None:
     assert money(value) == shown
+
+
+def test_a_quantity_keeps_every_place_and_separates_thousands() -> None:
+    values = ("1234567.00012345", "-1234", "0.5", "-0.25", "0")
+    assert [quantity(Decimal(value)) for value in values] == ["1,234,567.00012345", "-1,234", "0.5", "-0.25", "0"]
 
 
 def test_a_gain_carries_its_sign() -> None:

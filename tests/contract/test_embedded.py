@@ -59,6 +59,22 @@ def answer(urls: DatabaseUrls, statement: str = "SELECT 1") -> object:
         return None if row is None else row[0]
 
 
+def start_and_be_killed(postgres: EmbeddedPostgres) -> None:
+    """A daemon that starts the server and dies at once; the server lives on, as nobody's child."""
+    program = (
+        "import sys, pathlib, os, signal\n"
+        "from alphapulse.adapters.database.embedded import EmbeddedPostgres\n"
+        "EmbeddedPostgres(pathlib.Path(sys.argv[1]), durable=False).start()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    daemon = subprocess.run([sys.executable, "-c", program, str(postgres.directory)], check=False, timeout=60)
+    assert daemon.returncode == -signal.SIGKILL
+
+
+def socket_of(urls: DatabaseUrls) -> Path:
+    return Path(str(answer(urls, "SHOW unix_socket_directories"))) / ".s.PGSQL.5432"
+
+
 def kill(pid: int | None) -> None:
     assert pid is not None
     process = psutil.Process(pid)
@@ -104,14 +120,7 @@ def test_starting_twice_changes_nothing(postgres: EmbeddedPostgres) -> None:
 
 
 def test_a_server_outlives_its_killed_daemon_and_is_adopted_by_the_next(postgres: EmbeddedPostgres) -> None:
-    program = (
-        "import sys, pathlib, os, signal\n"
-        "from alphapulse.adapters.database.embedded import EmbeddedPostgres\n"
-        "EmbeddedPostgres(pathlib.Path(sys.argv[1]), durable=False).start()\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    daemon = subprocess.run([sys.executable, "-c", program, str(postgres.directory)], check=False, timeout=60)
-    assert daemon.returncode == -signal.SIGKILL
+    start_and_be_killed(postgres)
     survivor = postgres.pid()
     assert survivor is not None
     assert postgres.running() is not None
@@ -148,6 +157,66 @@ def test_a_pid_file_whose_number_was_given_to_another_process_is_seen_through(po
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     assert postgres.running() is None
     assert answer(postgres.start()) == 1
+
+
+@pytest.mark.parametrize("reaped", [False, True], ids=["zombie", "stranger"])
+def test_a_socket_lock_whose_number_is_in_use_does_not_stop_the_start(
+    postgres: EmbeddedPostgres, *, reaped: bool
+) -> None:
+    """As when server and daemon are killed together and nobody has reaped the server yet, or its id was given away."""
+    lock = socket_of(postgres.start()).with_name(".s.PGSQL.5432.lock")
+    kill(postgres.pid())
+    owner = postgres.data.stat().st_uid if os.geteuid() == 0 else None
+    with subprocess.Popen(["sleep", "600" if reaped else "0"], user=owner) as holder:
+        if not reaped:
+            os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # ended, and left a zombie
+            assert psutil.Process(holder.pid).status() == psutil.STATUS_ZOMBIE
+        lines = lock.read_text().splitlines()
+        lock.write_text("\n".join([str(holder.pid), *lines[1:]]) + "\n")
+        try:
+            assert answer(postgres.start()) == 1
+        finally:
+            holder.kill()
+
+
+def test_a_server_that_still_listens_on_the_socket_is_not_robbed_of_it(
+    postgres: EmbeddedPostgres, whole_data: Path, tmp_path: Path
+) -> None:
+    """As after the data was moved away under a running server and a backup put in its place."""
+    start_and_be_killed(postgres)
+    urls = postgres.running()
+    assert urls is not None
+    pid = postgres.pid()
+    postgres.data.rename(tmp_path / "moved")
+    shutil.copytree(whole_data / "data", postgres.data)
+    if os.geteuid() == 0:
+        owner = (whole_data / "data").stat()
+        for path in [postgres.data, *postgres.data.rglob("*")]:
+            os.chown(path, owner.st_uid, owner.st_gid)
+    try:
+        with pytest.raises(Misconfigured, match="lock file .* already exists"):
+            postgres.start()
+        assert answer(urls) == 1
+    finally:
+        kill(pid)
+    assert answer(postgres.start()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root drops to another user")
+def test_a_temporary_folder_that_the_servers_user_cannot_enter_is_not_used(postgres: EmbeddedPostgres) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from alphapulse.adapters.database.embedded import EmbeddedPostgres\n"
+        "postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]), durable=False)\n"
+        "print(postgres.start().admin)\n"
+        "postgres.stop()\n"
+    )
+    command = [sys.executable, "-c", program, str(postgres.directory)]
+    with tempfile.TemporaryDirectory(prefix="private-", dir="/tmp") as private:
+        environment = {**os.environ, "TMPDIR": private}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert private not in done.stdout
 
 
 def test_a_socket_of_another_server_is_not_taken_for_ours(postgres: EmbeddedPostgres, server: Server) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from fastapi.routing import APIRoute
 
 from alphapulse.daemon.access import PUBLIC, guard_of
+from alphapulse.domain.funds import AgentChoice
+from alphapulse.domain.market import Series, Timeframe
 from alphapulse.domain.tenancy import PERMISSIONS, Permission, Role
 from tests.daemon.house import House, audit_of
 
@@ -18,6 +22,7 @@ P = Permission
 EXPECTED: dict[tuple[str, str], Permission | None] = {
     ("POST", "/auth/logout"): None,
     ("POST", "/auth/renew"): None,
+    ("POST", "/auth/password"): None,
     ("GET", "/auth/whoami"): None,
     ("POST", "/tenants"): P.TENANTS_WRITE,
     ("GET", "/tenants"): P.PLATFORM_READ,
@@ -203,3 +208,50 @@ async def test_only_a_platform_admin_may_halt_the_platform(house: House) -> None
     assert done.status_code == 201, done.text
     seen = await house.ask("GET", "/risk/halts", headers=await house.as_(R.VIEWER))
     assert [halt["reason"] for halt in seen.json()["items"]] == ["drill"]
+
+
+async def test_signals_of_another_tenants_parameters_are_not_shown(house: House) -> None:
+    """Equal computations are shared; that another tenant's private parameters were computed is not told."""
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    private, shared = {"sensitivity": 0.7}, {"sensitivity": 1.3}
+    wanted = {"acme": private, "rival": shared}
+    for slug, parameters in wanted.items():
+        headers = await house.as_(R.TRADER, slug)
+        await house.fund(headers, agents=[{"name": "trend", "parameters": parameters}])
+        plan = await house.ask("GET", "/portfolio/plan?fund=momentum", headers=headers)
+        assert plan.status_code == 200, plan.text
+    series = Series("synthetic", "BTC/USDT", Timeframe.H4)
+    nobodys = house.services.agents.complete(AgentChoice("trend", {"sensitivity": 2.0})).parameters
+    await house.services.agents.signals([("trend", nobodys, series)], at)
+
+    async def keys(headers: dict[str, str], more: str = "") -> set[float]:
+        answer = await house.ask("GET", f"/agents/signals?limit=1000{more}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return {json.loads(item["parameters_key"])["sensitivity"] for item in answer.json()["items"]}
+
+    assert await keys(await house.as_(R.VIEWER, "acme")) == {0.7}
+    assert await keys(await house.as_(R.VIEWER, "rival")) == {1.3}
+    assert await keys(await house.as_(R.PLATFORM_ADMIN, "rival")) == {1.3}
+    assert await keys(house.platform) == {0.7, 1.3, 2.0}
+    assert await keys(await house.as_(R.VIEWER, "acme"), "&symbol=ETH/USDT") == {0.7}
+    assert await keys(await house.as_(R.VIEWER, "acme"), "&symbol=SOL/USDT") == set()
+    changed = {"fund": "momentum", "agent": "trend", "parameters": shared}
+    answer = await house.ask("POST", "/agents/config", changed, headers=await house.as_(R.TRADER, "acme"))
+    assert answer.status_code == 200, answer.text
+    assert await keys(await house.as_(R.VIEWER, "acme")) == {0.7, 1.3}
+
+
+async def test_a_credential_or_a_tenant_named_twice_is_refused(house: House) -> None:
+    own = [*(await house.as_(R.VIEWER)).items()]
+    answer = await house.http.get("/funds", headers=[*own, ("Authorization", "Bearer other")])
+    assert answer.status_code == 401
+    platform = [*house.platform.items(), ("X-Tenant", "acme")]
+    assert (await house.http.get("/funds", headers=platform)).status_code == 200
+    answer = await house.http.get("/funds", headers=[*platform, ("X-Tenant", "rival")])
+    assert (answer.status_code, answer.json()["field"]) == (422, "X-Tenant")
+
+
+async def test_headers_above_64_kilobytes_are_refused(house: House) -> None:
+    many = {f"X-Filler-{number}": "x" * 8_000 for number in range(9)}
+    answer = await house.http.get("/version", headers=many)
+    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")

@@ -101,6 +101,12 @@ def test_doctor_sees_the_daemon_that_runs(served: Daemon) -> None:
     assert (code, answer["ok"]) == (0, True)
     assert str(served.process.pid) in details["daemon"]
     assert url in details["port"]
+    assert url in details["login"]
+    served.environment["ALPHAPULSE_API_KEY"] = "ap_wrong"
+    code, answer, _ = ask(served, "doctor")
+    (found,) = [one for one in answer["findings"] if not one["ok"]]
+    assert (code, found["check"]) == (1, "login")
+    assert "ALPHAPULSE_API_KEY" in found["fix"]
 
 
 def test_the_schema_is_upgraded_shown_and_checked_without_a_daemon() -> None:
@@ -124,6 +130,13 @@ def test_a_settings_file_is_validated_and_its_mistake_named(served: Daemon) -> N
     error = json.loads(said)["error"]
     assert error["code"] == "misconfigured"
     assert "prot" in error["message"]
+    assert "did you mean port?" in error["fix"]
+    assert str(file) in error["fix"]
+    file.write_text('port = "x"\n[paper]\nfee_rat = "0.1"\n')
+    error = json.loads(ask(served, "config", "validate", str(file))[2])["error"]
+    assert "setting port: " in error["message"]
+    assert "did you mean paper.fee_rate?" in error["fix"]
+    assert error["fix"].count(str(file)) == 2
 
 
 def test_settings_are_shown_with_secrets_masked(served: Daemon) -> None:

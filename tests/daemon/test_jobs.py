@@ -44,7 +44,7 @@ class Desk:
         self.tenant_id = tenant_id
 
     async def fund(self, name: str, *, running: bool = True) -> Fund:
-        config = wire.decode(FundConfig, CONFIG)
+        config = wire.decode(FundConfig, {**CONFIG, "agents": [{"name": "trend"}]})
         fund = await self.services.funds.create(self.tenant_id, name, FundMode.PAPER, Decimal(100_000), config, "test")
         return await self.services.funds.start(self.tenant_id, name, "test") if running else fund
 

@@ -21,7 +21,7 @@ from alphapulse.domain.tenancy import Role
 from alphapulse.errors import Misconfigured, TooManyRequests, Unauthenticated
 from alphapulse.tenancy.passwords import Passwords
 from alphapulse.tenancy.tokens import Claims, Signer
-from tests.daemon.house import PASSWORD, House, open_house
+from tests.daemon.house import PASSWORD, House, audit_of, open_house
 from tests.daemon.waiting import eventually
 
 
@@ -68,21 +68,53 @@ async def test_wrong_password_and_unknown_user_take_the_same_time() -> None:
     assert 0.5 < known / unknown < 2.0
 
 
-async def test_a_member_of_two_tenants_names_the_one_to_enter(house: House) -> None:
+async def join_rival(house: House, email: str, password: str) -> None:
     rival = await house.services.tenancy.get_tenant("rival")
-    await house.services.tenancy.add_member(rival.id, "trader@acme.example", "viewer", None, actor="test")
+    await house.services.tenancy.add_member(rival.id, email, "viewer", password, actor="test")
+
+
+async def test_a_member_of_two_tenants_enters_the_one_whose_password_it_is(house: House) -> None:
+    await join_rival(house, "trader@acme.example", "another horse battery")
+    assert (await login(house, "trader@acme.example"))["tenant"] == "acme"
+    assert (await login(house, "trader@acme.example", "another horse battery"))["role"] == "viewer"
+    assert (await login(house, "trader@acme.example", tenant="acme"))["role"] == "trader"
+
+
+async def test_where_one_password_opens_two_tenants_the_member_names_one(house: House) -> None:
+    await join_rival(house, "trader@acme.example", PASSWORD)
     answer = await house.ask("POST", "/auth/login", {"email": "trader@acme.example", "password": PASSWORD})
     assert answer.status_code == 422
     assert answer.json()["field"] == "tenant"
     assert "acme, rival" in answer.json()["fix"]
     assert (await login(house, "trader@acme.example", tenant="rival"))["role"] == "viewer"
-    assert (await login(house, "trader@acme.example", tenant="acme"))["role"] == "trader"
 
 
-async def test_logging_into_a_tenant_of_others_finds_nothing(house: House) -> None:
+async def test_a_password_that_one_tenants_admin_chose_opens_no_other_tenant(house: House) -> None:
+    chosen = {"email": "cfo@third.example", "role": "viewer", "password": "chosen by somebody else"}
+    assert (await house.ask("POST", "/members", chosen, headers=await house.as_(Role.TENANT_ADMIN))).status_code == 201
+    third = {"slug": "third", "name": "Third", "admin_email": "cfo@third.example", "admin_password": PASSWORD}
+    assert (await house.ask("POST", "/tenants", third, headers=house.platform)).status_code == 201
+    stolen = {"email": "cfo@third.example", "password": "chosen by somebody else", "tenant": "third"}
+    assert (await house.ask("POST", "/auth/login", stolen)).status_code == 401
+    assert (await login(house, "cfo@third.example", tenant="third"))["role"] == "tenant_admin"
+
+
+async def test_adding_a_member_does_not_tell_whether_others_know_the_address(house: House) -> None:
+    admin = await house.as_(Role.TENANT_ADMIN)
+    await join_rival(house, "known@rival.example", PASSWORD)
+    answers = [
+        await house.ask("POST", "/members", {"email": email, "role": "viewer", "password": PASSWORD}, headers=admin)
+        for email in ("known@rival.example", "new@rival.example")
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json().keys() == answers[1].json().keys()
+
+
+async def test_logging_into_a_tenant_of_others_is_told_in_the_words_of_a_wrong_password(house: House) -> None:
     for slug in ("rival", "nowhere"):
         body = {"email": "trader@acme.example", "password": PASSWORD, "tenant": slug}
-        assert (await house.ask("POST", "/auth/login", body)).status_code == 404
+        answer = await house.ask("POST", "/auth/login", body)
+        assert (answer.status_code, answer.json()["detail"]) == (401, "e-mail or password is wrong")
 
 
 def forged(claims: dict[str, object], key: object = "", algorithm: str = "EdDSA") -> str:
@@ -250,7 +282,9 @@ async def test_the_last_tenant_admin_stays(house: House) -> None:
     path = "/members/tenant_admin@acme.example"
     refused = await house.ask("DELETE", path, headers=admin)
     assert refused.status_code == 409
-    added = await house.ask("POST", "/members", {"email": "eve@acme.example", "role": "tenant_admin"}, headers=admin)
+    added = await house.ask(
+        "POST", "/members", {"email": "eve@acme.example", "role": "tenant_admin", "password": PASSWORD}, headers=admin
+    )
     assert added.status_code == 201
     assert (await house.ask("DELETE", path, headers=admin)).status_code == 200
 
@@ -258,16 +292,17 @@ async def test_the_last_tenant_admin_stays(house: House) -> None:
 async def test_a_user_of_another_tenant_keeps_their_own_password(house: House) -> None:
     rival = await house.as_(Role.TENANT_ADMIN, "rival")
     body = {"email": "trader@acme.example", "role": "viewer", "password": "taken over by rival"}
-    assert (await house.ask("POST", "/members", body, headers=rival)).status_code == 409
-    del body["password"]
     assert (await house.ask("POST", "/members", body, headers=rival)).status_code == 201
     assert (await house.ask("POST", "/members", body, headers=rival)).json()["code"] == "already_exists"
-    await login(house, "trader@acme.example", tenant="acme")
+    for tenant in ({"tenant": "acme"}, {}):
+        assert (await login(house, "trader@acme.example", **tenant))["tenant"] == "acme"
 
 
 async def test_members_come_and_go_as_events(house: House) -> None:
     admin = await house.as_(Role.TENANT_ADMIN)
-    await house.ask("POST", "/members", {"email": "eve@acme.example", "role": "viewer"}, headers=admin)
+    await house.ask(
+        "POST", "/members", {"email": "eve@acme.example", "role": "viewer", "password": PASSWORD}, headers=admin
+    )
     await house.ask("DELETE", "/members/eve@acme.example", headers=admin)
     events = (await house.ask("GET", "/events?limit=1000", headers=admin)).json()["items"]
     assert [event["kind"] for event in events][-2:] == ["member.added", "member.removed"]
@@ -300,3 +335,52 @@ async def test_a_flood_of_logins_is_told_to_come_back_and_holds_no_more_than_its
     answers = await asyncio.gather(*(passwords.matches(stored, PASSWORD) for _ in range(40)), return_exceptions=True)
     assert answers.count(True) == 32
     assert sum(isinstance(answer, TooManyRequests) for answer in answers) == 8
+
+
+async def test_nobody_joins_without_a_way_to_log_in(house: House) -> None:
+    admin = await house.as_(Role.TENANT_ADMIN)
+    body = {"email": "eve@acme.example", "role": "viewer"}
+    answer = await house.ask("POST", "/members", body, headers=admin)
+    assert (answer.status_code, answer.json()["code"]) == (400, "input_needed")
+    assert "--password-stdin" in answer.json()["fix"]
+    tenant = {"slug": "third", "name": "Third", "admin_email": "jo@third.example"}
+    answer = await house.ask("POST", "/tenants", tenant, headers=house.platform)
+    assert (answer.status_code, answer.json()["code"]) == (400, "input_needed")
+    assert (await house.ask("GET", "/tenants/third", headers=house.platform)).status_code == 404
+    made = await house.ask("POST", "/tenants", {**tenant, "admin_password": PASSWORD}, headers=house.platform)
+    assert made.status_code == 201, made.text
+    assert (await login(house, "jo@third.example"))["role"] == "tenant_admin"
+
+
+async def test_a_changed_password_ends_the_users_other_sessions(house: House) -> None:
+    kept = bearer((await login(house, "trader@acme.example"))["token"])
+    other = bearer((await login(house, "trader@acme.example"))["token"])
+    assert (await house.ask("GET", "/auth/whoami", headers=other)).status_code == 200
+    body = {"current": PASSWORD, "new": "another horse battery"}
+    answer = await house.ask("POST", "/auth/password", body, headers=kept)
+    assert answer.status_code == 200, answer.text
+    assert (await house.ask("GET", "/auth/whoami", headers=kept)).status_code == 200
+    assert (await house.ask("GET", "/auth/whoami", headers=other)).status_code == 401
+    old = await house.ask("POST", "/auth/login", {"email": "trader@acme.example", "password": PASSWORD})
+    assert old.status_code == 401
+    await login(house, "trader@acme.example", "another horse battery")
+    tenant = await house.services.tenancy.get_tenant("acme")
+    (event,) = [event for event in await audit_of(house, tenant.id) if event.action == "auth.password"]
+    assert (event.actor, event.status) == ("trader@acme.example", 200)
+
+
+async def test_a_password_is_changed_only_by_who_knows_it(house: House) -> None:
+    token = bearer((await login(house, "viewer@acme.example"))["token"])
+    refused = {
+        "current": {"current": "not the password", "new": "another horse battery"},
+        "new": {"current": PASSWORD, "new": "eleven char"},
+    }
+    for field, body in refused.items():
+        answer = await house.ask("POST", "/auth/password", body, headers=token)
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        assert answer.json()["fix"]
+    same = {"current": PASSWORD, "new": PASSWORD}
+    assert (await house.ask("POST", "/auth/password", same, headers=token)).status_code == 422
+    by_key = await house.ask("POST", "/auth/password", refused["current"], headers=house.platform)
+    assert (by_key.status_code, "API key" in by_key.json()["detail"]) == (422, True)
+    await login(house, "viewer@acme.example")

@@ -266,6 +266,24 @@ async def test_a_bad_query_is_refused_with_its_parameter(house: House) -> None:
         assert answer.json()["field"] == field, (query, answer.text)
 
 
+async def test_what_the_framework_finds_is_told_in_our_words_with_what_to_do(house: House) -> None:
+    headers = {**await house.as_(Role.PLATFORM_ADMIN), "Idempotency-Key": "k"}
+    expected = [
+        ("POST", "/jobs/zzz/retry", None, "job_id: 'zzz' is not an id", "Give the whole id"),
+        ("GET", "/audit?limit=0", None, "limit: '0' is below 1", "Use 1 or more"),
+        ("GET", "/audit?limit=1001", None, "limit: '1001' is above 1000", "Use 1000 or less"),
+        ("GET", "/audit?limit=many", None, "limit: 'many' is not a whole number", "Write it in digits"),
+        ("GET", "/market/candles", None, "venue: missing (query)", "Add it"),
+        ("POST", "/members", {"email": 5, "role": "viewer"}, "email: 5 is not text", "in quotes"),
+        ("POST", "/keys", {"name": "x" * 501, "role": "viewer"}, "name: longer than 500 characters", "Shorten"),
+        ("POST", "/members", [], "body: not an object", "JSON object"),
+    ]
+    for method, path, body, detail, fix in expected:
+        told = (await house.ask(method, path, body, headers=headers)).json()
+        assert told["detail"] == detail, told
+        assert fix in told["fix"], told
+
+
 async def test_an_order_without_an_idempotency_key_is_refused(house: House) -> None:
     headers = await house.as_(Role.TRADER)
     for key in ({}, {"Idempotency-Key": ""}, {"Idempotency-Key": "a b"}, {"Idempotency-Key": "x" * 201}):

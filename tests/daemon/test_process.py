@@ -40,10 +40,12 @@ def embedded() -> Iterator[Daemon]:
 
 def test_a_first_start_serves_and_tells_the_command_line_its_address_and_key(served: Daemon) -> None:
     url = served.start()
-    assert httpx.get(f"{url}/health/ready").json()["status"] == "ready"
+    ready = httpx.get(f"{url}/health/ready").json()
+    assert (ready["status"], set(ready["ports"])) == ("ready", {"database", "disk"})
     with served.client(url) as client:
         assert client.get("/auth/whoami").json()["role"] == "platform_admin"
-    assert served.contexts == {"current": "local", "contexts": {"local": {"url": url, "api_key": served.key}}}
+    own = {"url": url, "api_key": served.key, "directory": str(served.data)}
+    assert served.contexts == {"current": "local-data", "contexts": {"local-data": own}}
     file = served.config / "alphapulse" / "contexts.toml"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE((served.data / lifecycle.KEY_FILE).stat().st_mode) == 0o600
@@ -54,17 +56,29 @@ def test_a_second_start_keeps_the_key_and_other_contexts_and_corrects_the_addres
     key = served.key
     assert served.stop() == 0
     file = served.config / "alphapulse" / "contexts.toml"
-    text = file.read_text().replace('current = "local"', 'current = "far"')
+    text = file.read_text().replace('current = "local-data"', 'current = "far"')
     file.write_text(text + '\n[contexts.far]\nurl = "https://far.example.com"\ntoken = "t"\n')
     url = served.start()
     assert served.key == key
     assert served.contexts == {
         "current": "far",
         "contexts": {
-            "local": {"url": url, "api_key": key},
+            "local-data": {"url": url, "api_key": key, "directory": str(served.data)},
             "far": {"url": "https://far.example.com", "token": "t"},
         },
     }
+
+
+def test_a_context_with_another_daemons_key_gets_its_own_back_on_the_default_directory(served: Daemon) -> None:
+    served.environment["XDG_DATA_HOME"] = str(served.folder)
+    served.data = served.folder / "alphapulse"
+    file = served.config / "alphapulse" / "contexts.toml"
+    file.parent.mkdir(parents=True)
+    foreign = "ap_0123456789ab_" + "x" * 43
+    file.write_text(f'current = "local"\n[contexts.local]\nurl = "http://127.0.0.1:1"\napi_key = "{foreign}"\n')
+    url = served.start()
+    own = {"url": url, "api_key": served.key, "directory": str(served.data)}
+    assert served.contexts == {"current": "local", "contexts": {"local": own}}
 
 
 def test_a_key_that_the_database_does_not_know_is_made_anew(served: Daemon) -> None:
@@ -175,7 +189,7 @@ def test_a_data_directory_that_cannot_be_made_is_named(served: Daemon) -> None:
 def test_a_killed_daemon_starts_again_on_its_embedded_database(embedded: Daemon) -> None:
     with embedded.client(embedded.start()) as client:
         tenant = {"slug": "acme", "name": "Acme", "tier": "standard", "admin_email": "a@example.com"}
-        assert client.post("/tenants", json=tenant).status_code == 201
+        assert client.post("/tenants", json={**tenant, "admin_password": "twelve or more"}).status_code == 201
     database = embedded.database_pid()
     embedded.kill()
     os.kill(database, 0)  # the database outlives its daemon
@@ -185,6 +199,19 @@ def test_a_killed_daemon_starts_again_on_its_embedded_database(embedded: Daemon)
     assert embedded.stop() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(database, 0)
+
+
+def test_a_daemon_that_was_killed_with_its_database_starts_again_at_once_and_its_files_are_private(
+    embedded: Daemon,
+) -> None:
+    embedded.start()
+    assert {path.name for path in embedded.data.rglob("*") if path.stat().st_mode & 0o077} == set()
+    database = embedded.database_pid()
+    os.kill(database, signal.SIGKILL)
+    embedded.kill()
+    with embedded.client(embedded.start()) as client:
+        assert client.get("/health/ready").json()["status"] == "ready"
+    assert embedded.database_pid() != database
 
 
 def test_a_database_that_dies_means_503_until_it_is_back_by_itself(embedded: Daemon) -> None:

@@ -267,3 +267,10 @@ async def test_a_new_login_works_for_the_same_user(house: House, address: str) -
         again = await house.services.logins.login("trader@acme.example", PASSWORD)
         await say(client, type="auth", token=again.token)
         await heard(client, "authenticated")
+
+
+async def test_a_connection_that_names_two_tenants_is_closed(house: House, address: str) -> None:
+    headers = [*house.platform.items(), ("X-Tenant", "acme"), ("X-Tenant", "rival")]
+    async with connect(address, additional_headers=headers) as client:
+        _, said = await closing(client)
+    assert said[-1]["code"] == "invalid_input"

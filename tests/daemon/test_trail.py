@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 
+from alphapulse.daemon.health import Health, room_in
 from alphapulse.domain.tenancy import PLATFORM, Role
 from tests.daemon.house import House, audit_of
 
@@ -77,6 +80,16 @@ async def test_the_ready_answer_names_the_part_that_fails(house: House) -> None:
     answer = await house.ask("GET", "/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (503, "unready")
     assert answer.json()["ports"]["database"]["detail"]
+
+
+async def test_a_disk_that_is_nearly_full_is_not_ready(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    health = Health({"disk": room_in(tmp_path, least=2 * free), "gone": room_in(tmp_path / "gone")})
+    found = await health.look()
+    assert found.status == "unready"
+    assert "MB free" in found.ports["disk"].detail
+    assert "No such file" in found.ports["gone"].detail
+    assert (await Health({"disk": room_in(tmp_path, least=0)}).look()).status == "ready"
 
 
 async def test_a_draining_daemon_is_not_ready(house: House) -> None:

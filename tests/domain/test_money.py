@@ -13,11 +13,22 @@ amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=12)
 increments = st.sampled_from([Decimal("0.00001"), Decimal("0.25"), Decimal(1), Decimal("0.003")])
 
 
+@pytest.mark.parametrize("text", [" 1", "1_0", "\u0660.\u0661", "1e9999", "0e-9999"])
+def test_only_plain_ascii_numbers_are_money(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_decimal(text, "quantity")
+
+
 @pytest.mark.parametrize("text", ["", "ten", "NaN", "Infinity", "1e15", "-1e400", "1e-13", "0x10", "1\x00"])
 def test_what_is_not_money_is_refused_and_names_the_field(text: str) -> None:
     with pytest.raises(InvalidInput, match="^quantity: ") as caught:
         parse_decimal(text, "quantity")
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("text", ["0", "-0.00", "0e-999", "0E+999"])
+def test_a_zero_is_a_zero_whatever_its_exponent(text: str) -> None:
+    assert parse_decimal(text, "fee_cushion").as_tuple() == Decimal(0).as_tuple()
 
 
 @given(amounts, increments)

@@ -180,6 +180,12 @@ def test_a_purchase_beyond_the_gross_exposure_is_denied() -> None:
     assert judged(order("10"), where).approved
 
 
+def test_what_is_held_counts_at_the_last_price_in_both_limits_on_exposure() -> None:
+    checks = {check.code: check for check in judged(order("1", limit="91"), situation(held={"BTC/USDT": "2"})).checks}
+    assert checks["POSITION_LIMIT"].detail.startswith("position=291 ")
+    assert checks["GROSS_EXPOSURE_LIMIT"].detail.startswith("gross=291 ")
+
+
 def test_a_sale_is_never_held_up_by_the_limits_on_exposure() -> None:
     limits = RiskLimits(max_position_fraction=Decimal("0.01"), max_gross_exposure=Decimal("0.01"))
     assert judged(order("5", side=Side.SELL), situation(held={"BTC/USDT": "10"}, limits=limits)).approved

@@ -47,6 +47,21 @@ def test_a_viewer_may_look_and_not_trade() -> None:
         viewer.require(Permission.ORDERS_WRITE)
 
 
+@pytest.mark.parametrize(
+    ("role", "permission", "whom"),
+    [
+        (Role.VIEWER, Permission.ORDERS_WRITE, "tenant admin to do it, or for role trader"),
+        (Role.TRADER, Permission.AUDIT_READ, "tenant admin to do it, or for role tenant_admin"),
+        (Role.TENANT_ADMIN, Permission.PLATFORM_READ, "the platform admin"),
+        (Role.VIEWER, Permission.MARKET_WRITE, "the platform admin"),
+    ],
+)
+def test_who_is_refused_is_sent_to_somebody_who_can_help(role: Role, permission: Permission, whom: str) -> None:
+    with pytest.raises(Forbidden) as refused:
+        caller(role).require(permission)
+    assert f"Ask {whom}" in refused.value.fix or f"Ask a {whom}" in refused.value.fix
+
+
 def test_a_platform_admin_without_a_tenant_is_told_to_name_one() -> None:
     with pytest.raises(InvalidInput, match="needs a tenant"):
         caller(Role.PLATFORM_ADMIN, None).require_tenant()

@@ -90,6 +90,12 @@ def test_what_is_malformed_is_refused_and_named(data: Any, field: str) -> None:
     assert caught.value.field == field
 
 
+def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidInput, match="'3h' is not a Timeframe") as caught:
+        decode(FundConfig, {**encode(CONFIG), "timeframe": "3h"})
+    assert caught.value.fix == "Use one of 1m, 5m, 15m, 30m, 1h, 4h, 1d."
+
+
 def test_the_path_leads_to_the_value_at_fault_however_deep_it_stands() -> None:
     data = encode(CONFIG)
     data["agents"][0]["weight"] = "heavy"

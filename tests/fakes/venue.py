@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from alphapulse.domain.orders import Order, VenueReport, VenueState
@@ -52,6 +52,10 @@ class Venue:
         self._reports = list(reports)
         self._cancels = list(cancels)
         self._watch = watch
+
+    @property
+    def visibility(self) -> timedelta:
+        return timedelta(seconds=1)
 
     async def submit(self, order: Order, as_of: datetime) -> VenueReport:
         if self._watch is not None:

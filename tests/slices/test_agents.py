@@ -132,7 +132,7 @@ async def test_two_processes_that_compute_at_once_agree(database: PostgresDataba
     first, second = agents_on(database, catalogue), agents_on(database, catalogue)
     one, other = await asyncio.gather(first.signals(requests, END), second.signals(requests, END))
     assert one == other
-    assert len(await first.list_signals()) == 3
+    assert len(await first.list_signals(tenant_id=None)) == 3
 
 
 async def test_a_new_version_of_an_agent_does_not_answer_with_old_signals(
@@ -149,10 +149,12 @@ async def test_stored_signals_are_listed_newest_first(database: PostgresDatabase
     agents = agents_on(database, catalogue)
     for bars in range(3):
         await agents.signals([("trend", TREND, series) for series in SERIES], END - bars * BAR)
-    found = await agents.list_signals(agent="trend", venue="binance", symbol="BTC/USDT", timeframe=Timeframe.H4)
+    found = await agents.list_signals(
+        tenant_id=None, agent="trend", venue="binance", symbol="BTC/USDT", timeframe=Timeframe.H4
+    )
     assert [signal.at for signal in found] == [END, END - BAR, END - 2 * BAR]
-    assert len(await agents.list_signals(limit=4)) == 4
-    assert await agents.list_signals(agent="mean_reversion") == []
+    assert len(await agents.list_signals(tenant_id=None, limit=4)) == 4
+    assert await agents.list_signals(tenant_id=None, agent="mean_reversion") == []
 
 
 async def test_an_agent_abstains_where_candles_lack_and_says_which(
@@ -167,7 +169,7 @@ async def test_an_agent_abstains_where_candles_lack_and_says_which(
     assert "needs 26 candles, has 10" in reasons[0]
     assert "newest candle closed" in reasons[1]
     assert "no 4h candles of XRP/USDT" in reasons[2]
-    assert await agents.list_signals() == []
+    assert await agents.list_signals(tenant_id=None) == []
 
 
 async def test_an_abstention_for_want_of_candles_ends_when_they_come(

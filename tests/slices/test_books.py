@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -168,6 +168,50 @@ async def test_orders_and_fills_are_paged_without_repeats_or_holes(floor: Floor)
     assert len({order.id for order in seen_orders}) == len(seen_orders) == len(await floor.rows(fund, "orders"))
     assert len({fill.order_id for fill in seen_fills}) == len(seen_fills) == len(await floor.rows(fund, "fills"))
     assert [order.at for order in seen_orders] == sorted((order.at for order in seen_orders), reverse=True)
+
+
+async def test_orders_by_hand_of_one_bar_are_listed_by_creation(floor: Floor) -> None:
+    alpha, beta = await floor.fund("alpha"), await floor.fund("beta")
+    placed: list[UUID] = []
+    for i, fund in enumerate((alpha, alpha, beta, alpha, beta, alpha)):
+        floor.clock.advance(timedelta(seconds=1))
+        order = await floor.desk.place(
+            fund, buy(str(i + 1)), key=f"k{i}", as_of=FIRST if fund is alpha else FIRST + 3 * HOUR, actor="ann"
+        )
+        placed.append(order.order.id)
+    newest = placed[::-1]
+    assert [order.id for order in (await floor.books.orders(floor.tenant_id))[0]] == newest
+    assert [fill.order_id for fill in (await floor.books.fills(floor.tenant_id))[0]] == newest
+    of_alpha = [placed[i] for i in (5, 3, 1, 0)]
+    assert [order.id for order in (await floor.books.orders(floor.tenant_id, fund="alpha"))[0]] == of_alpha
+    paged: list[UUID] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await floor.books.orders(floor.tenant_id, limit=2, before=cursor)
+        paged += [order.id for order in page]
+        if cursor is None:
+            break
+    assert paged == newest
+
+
+async def test_orders_of_one_instant_are_listed_by_creation(floor: Floor) -> None:
+    fund = await floor.fund()
+    placed = [
+        (await floor.desk.place(fund, buy(str(i + 1)), key=f"k{i}", as_of=FIRST, actor="ann")).order.id
+        for i in range(6)
+    ]
+    for name in (None, "alpha"):
+        assert [order.id for order in (await floor.books.orders(floor.tenant_id, fund=name))[0]] == placed[::-1]
+        assert [fill.order_id for fill in (await floor.books.fills(floor.tenant_id, fund=name))[0]] == placed[::-1]
+
+
+async def test_live_orders_are_those_that_may_still_trade(floor: Floor) -> None:
+    fund = await floor.fund()
+    resting = await floor.desk.place(fund, buy("1", limit="95"), key="k1", as_of=FIRST, actor="ann")
+    await floor.desk.place(fund, buy("2"), key="k2", as_of=FIRST, actor="ann")
+    for name in (None, "alpha"):
+        live, _ = await floor.books.orders(floor.tenant_id, fund=name, status="live")
+        assert [order.id for order in live] == [resting.order.id]
 
 
 @pytest.mark.parametrize("before", ["", "x", "!!!!", "MjAyNA==", "a" * 500])

@@ -17,7 +17,7 @@ from alphapulse.domain.risk import HaltScope, RiskLimits
 from alphapulse.events import store as event_store
 from alphapulse.ports.database import Transaction
 from alphapulse.quant.simulation import PaperRules
-from tests.fakes.candles import path
+from tests.fakes.candles import START, path
 from tests.fakes.floor import FIRST, SYMBOLS, Floor, buy, configuration, hours
 from tests.fakes.venue import Crash, Manner, Venue
 
@@ -260,6 +260,19 @@ async def test_the_benchmark_holds_the_first_universe_in_equal_parts(floor: Floo
     point = (await floor.books.history(floor.tenant_id, "alpha"))[-1]
     expected = fund.capital * (Decimal(108) / 107 + Decimal(96) / Decimal("96.5")) / 2
     assert abs(point.benchmark - expected) < Decimal("0.000001")
+
+
+async def test_the_benchmark_buys_what_had_no_price_at_the_start_at_its_first_close(floor: Floor) -> None:
+    floor = Floor(floor.database, floor.tenant_id, floor.root / "late")
+    btc, eth = path([100.0] * 10 + [110.0] * 10), path([50.0] * 10 + [75.0] * 5, start=START + 5 * HOUR)
+    floor.store({"BTC/USDT": btc, "ETH/USDT": eth})
+    fund = await floor.fund()
+    replay = await floor.replays.start(floor.tenant_id, "alpha", bars=200)
+    await floor.replays.run(floor.tenant_id, replay.id)
+    points = await floor.books.history(floor.tenant_id, "alpha")
+    assert points[0].benchmark == points[7].benchmark == fund.capital
+    assert points[12].benchmark == fund.capital * Decimal("1.05")
+    assert points[-1].benchmark == fund.capital * Decimal("1.3")
 
 
 async def test_orders_keep_their_status_names_in_the_database(floor: Floor) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import AgentChoice, FundMode, FundState
+from alphapulse.domain.market import Timeframe
 from alphapulse.domain.risk import HaltScope, RiskLimits
 from alphapulse.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from alphapulse.events import store as event_store
@@ -42,7 +43,7 @@ async def test_a_fund_gets_every_parameter_that_was_not_named(floor: Floor) -> N
 
 async def test_a_taken_name_is_refused_and_leaves_nothing_behind(floor: Floor) -> None:
     await floor.fund()
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(AlreadyExists, match="^fund alpha exists already$"):
         await floor.fund()
     assert len(await floor.funds.list(floor.tenant_id)) == 1
     assert await kinds(floor) == [EventKind.FUND_CREATED]
@@ -137,6 +138,19 @@ async def test_a_fund_is_started_and_stopped_and_says_so_once(floor: Floor) -> N
         assert (await floor.funds.start(floor.tenant_id, "alpha", ANN)).state is FundState.RUNNING
     assert (await floor.funds.stop(floor.tenant_id, "alpha", ANN)).state is FundState.STOPPED
     assert await kinds(floor) == [EventKind.FUND_CREATED, EventKind.FUND_STARTED, EventKind.FUND_STOPPED]
+
+
+async def test_a_fund_that_could_decide_nothing_is_not_started(floor: Floor) -> None:
+    fund = await floor.fund()
+    hourly = fund.config
+    await floor.funds.configure(floor.tenant_id, "alpha", replace(hourly, timeframe=Timeframe.D1), ANN)
+    with pytest.raises(Conflict, match="no candle of 1d") as caught:
+        await floor.funds.start(floor.tenant_id, "alpha", ANN)
+    assert "market import" in caught.value.fix
+    silent = replace(hourly, agents=tuple(replace(choice, enabled=False) for choice in hourly.agents))
+    await floor.funds.configure(floor.tenant_id, "alpha", silent, ANN)
+    with pytest.raises(Conflict, match="no agent that is enabled"):
+        await floor.funds.start(floor.tenant_id, "alpha", ANN)
 
 
 async def test_a_fund_of_another_tenant_is_not_found(floor: Floor, make_tenant: MakeTenant) -> None:

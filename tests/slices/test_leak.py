@@ -213,7 +213,12 @@ async def test_a_user_cannot_make_a_login_for_a_tenant_it_does_not_belong_to(
 
 
 async def test_the_platform_reads_no_secrets(tenants: PostgresDatabase) -> None:
-    for statement in ("SELECT password_hash FROM users", "SELECT secret_hash FROM api_keys", "SELECT * FROM users"):
+    for statement in (
+        "SELECT password_hash FROM users",
+        "SELECT password_hash FROM memberships",
+        "SELECT secret_hash FROM api_keys",
+        "SELECT * FROM users",
+    ):
         with pytest.raises(AlphaPulseError, match="permission denied"):
             async with tenants.platform() as tx:
                 await raw(tx, statement)

@@ -81,7 +81,7 @@ async def a_busy_tenant(floor: Floor) -> dict[str, Any]:
         }
         for statement in LOGINS.split(";"):
             await tx.run(statement, named)  # type: ignore[arg-type]
-        orders = await history_store.orders(tx, fund_id=fund.id, status=None, limit=10, before=None)
+        orders, _ = await history_store.orders(tx, fund_id=fund.id, status=None, limit=10, before=None)
         (decision, *_) = await decision_store.newest(tx, fund.id, 1)
         tracked = await order_store.load(tx, [order.id for order in orders])
     assert tracked

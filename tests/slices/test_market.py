@@ -88,7 +88,7 @@ async def test_a_series_that_nobody_has_is_not_found(tmp_path: Path) -> None:
         await market.window(BTC, END, 10)
     with pytest.raises(NotFound):
         await market.gaps(BTC)
-    with pytest.raises(NotFound, match="candles of binance"):
+    with pytest.raises(NotFound, match="candles of BTC/USDT on binance"):
         await market.now("binance", ["BTC/USDT"], Timeframe.H4)
     with pytest.raises(NotFound, match="LTC"):
         await market_of(tmp_path, Wire({BTC: WINDOW})).window(Series("binance", "LTC/USDT", Timeframe.H4), END, 10)

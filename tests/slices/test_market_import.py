@@ -153,7 +153,8 @@ LAST = str(MILLISECONDS[2])
         (GOOD.replace("\n", ",oops\n", 1), r"line 2: 6 cells, expected 7"),
         (kline(MILLISECONDS[0], "1", "1", "1", "1"), "5 cells, a candle needs 6"),
         ("open_time_ms,open,high,low,close,volume\n", "no candles"),
-        ("", "no column for time"),
+        ("", "is empty"),
+        (" \n\n", "is empty"),
         (b"\xff\xfe\x00bad", "not UTF-8"),
         (b"PK\x03\x04rest", "zip archive"),
         (b"PAR1 and then nothing of the kind", "damaged"),
@@ -181,6 +182,34 @@ async def test_an_empty_or_wrong_cell_of_a_table_is_refused_by_its_row(market: M
         pq.write_table(pa.table({"time": MILLISECONDS, **columns, "close": broken}), sink)
         with pytest.raises(InvalidInput, match=place):
             await bring(market, tmp_path, sink.getvalue().to_pybytes())
+
+
+def evenly(minutes: int, count: int = 9) -> str:
+    rows = [kline(MILLISECONDS[0] + index * minutes * 60_000, "1", "2", "1", "2", "3") for index in range(count)]
+    return "\n".join(["open_time_ms,open,high,low,close,volume", *rows])
+
+
+@pytest.mark.parametrize(
+    ("minutes", "timeframe", "said"),
+    [
+        (240, "1h", r"most rows are 4h apart, which contradicts the timeframe 1h"),
+        (60, "4h", r"most rows are 1h apart, which contradicts the timeframe 4h"),
+        (720, "4h", r"most rows are 12:00:00 apart, which contradicts the timeframe 4h"),
+    ],
+)
+async def test_rows_of_another_timeframe_are_refused_naming_both(
+    market: Market, tmp_path: Path, minutes: int, timeframe: str, said: str
+) -> None:
+    (tmp_path / "upload").write_text(evenly(minutes))
+    with pytest.raises(InvalidInput, match=said) as refused:
+        await market.import_candles(tmp_path / "upload", NAME, timeframe=timeframe)
+    assert (refused.value.field, await market.series()) == ("timeframe", [])
+
+
+async def test_a_file_with_many_gaps_is_still_of_its_timeframe(market: Market, tmp_path: Path) -> None:
+    lines = evenly(240, 30).splitlines()
+    report = await bring(market, tmp_path, "\n".join(line for number, line in enumerate(lines) if number % 3 != 2))
+    assert (report.added, len(report.gaps)) == (20, 10)
 
 
 async def test_duplicates_collapse_and_are_counted(market: Market, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from alphapulse.ports.database import Transaction
 from alphapulse.quant.simulation import PaperRules
 from tests.conftest import MakeTenant, Server
 from tests.fakes.candles import START, wander
-from tests.fakes.floor import BARS, FIRST, SYMBOLS, Floor, buy, configuration, hours
+from tests.fakes.floor import BARS, FIRST, SYMBOLS, Floor, buy, configuration, hours, wandering
 from tests.fakes.fragile import FragileDatabase
 from tests.fakes.venue import Crash
 
@@ -49,6 +49,29 @@ async def test_a_replay_runs_every_bar_through_the_cycle(floor: Floor) -> None:
     assert [row["at"] for row in await floor.rows(fund, "equity")] == hours(END - 9 * HOUR, 10)
     assert await finished(floor) == [str(replay.id)]
     assert await floor.books.verify(floor.tenant_id, "alpha") == []
+
+
+async def test_a_replay_of_more_bars_than_there_are_begins_with_the_first(floor: Floor) -> None:
+    fund = await floor.fund()
+    replay = await floor.replays.start(floor.tenant_id, "alpha", bars=BARS + 300)
+    assert (replay.start_at, replay.end_at, replay.bars_total) == (START + HOUR, END, BARS)
+    await floor.replays.run(floor.tenant_id, replay.id)
+    points = await floor.books.history(floor.tenant_id, "alpha")
+    closes = {symbol: [float(close) for close in window.close] for symbol, window in wandering().items()}
+    held = sum(found[-1] / found[0] for found in closes.values()) / len(closes)
+    assert float(points[-1].benchmark / fund.capital) == pytest.approx(held)
+
+
+async def test_a_start_before_the_first_candle_becomes_the_first_bar(floor: Floor) -> None:
+    await floor.fund()
+    replay = await floor.replays.start(floor.tenant_id, "alpha", start_at=START - 90 * HOUR, bars=5)
+    assert (replay.start_at, replay.bars_total) == (START + HOUR, 5)
+
+
+async def test_a_span_without_candles_is_refused_with_what_there_is(floor: Floor) -> None:
+    await floor.fund()
+    with pytest.raises(InvalidInput, match="paperville has bars closing from 2024-01-01 01:00 to 2024-01-03 00:00"):
+        await floor.replays.start(floor.tenant_id, "alpha", end_at=START - 9 * HOUR, bars=5)
 
 
 async def test_a_replay_leaves_the_rows_that_running_each_bar_by_hand_leaves(floor: Floor) -> None:

@@ -33,7 +33,7 @@ async def test_the_screen_shows_equity_positions_open_orders_and_reasons() -> No
         for shown in (
             "acme · momentum · paper running",
             "▲ +13,073.97 +13.07% since start",
-            "holding +4.39%",
+            "holding +7.47%  ▲ ahead 5.61 pts",
             "BTC/USDT    0.8421  61,204.10  64,250.10  54,105.01  47.8%  ▲ +2,565.04   +4.98",
             "▼ -875.90",
             "partially filled",
@@ -69,6 +69,7 @@ async def test_a_halt_needs_the_typed_word_and_is_asked_exactly_once() -> None:
         await app.until_shown("LIVE")
         await app.pilot.press("h")
         await app.until_shown("Halt trading")
+        assert [app.text().count(sign) for sign in ("▐●▌", "▐○▌")] == [1, 1]
         await app.type("halt")
         await app.pilot.press("enter")
         await app.until_shown("Not done")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from alphapulse.domain.events import Event, EventKind
 from alphapulse.domain.portfolio import EquityPoint
 from alphapulse.domain.risk import Halt, HaltScope
-from alphapulse.errors import Unavailable
+from alphapulse.errors import NotFound, Unavailable
 from alphapulse.tui.live import KEPT_ERRORS, SILENCE, Health, Live, Section, combined
 from tests.tui.memory import CLOSE, NOW, TENANT, curve, fund
 
@@ -105,6 +105,27 @@ def test_the_same_error_again_counts_up_and_another_is_added() -> None:
         state.fail("portfolio", Unavailable("no database"), NOW)
     state.fail("orders", Unavailable("no database"), NOW)
     assert [(note.place, note.count) for note in state.errors] == [("portfolio", 3), ("orders", 1)]
+
+
+def test_one_outage_is_one_unread_error_however_many_parts_it_hits() -> None:
+    state = live()
+    for _ in range(20):
+        for section in (Section.SUMMARY, Section.ORDERS, Section.DECISIONS):
+            state.fail(section.value, Unavailable("no database"), NOW)
+            state.failing[section] = NOW
+        state.heard(NOW)
+        state.put(Section.DECISIONS, ())
+    assert (state.unread_errors, len(state.errors)) == (1, 3)
+    for section in (Section.SUMMARY, Section.ORDERS):
+        state.put(section, None)
+    state.fail("orders", Unavailable("no database, once more"), NOW)
+    assert state.unread_errors == 2
+
+
+def test_errors_that_do_not_pass_by_themselves_are_counted_each() -> None:
+    state = live()
+    for place in ("funds", "orders"):
+        state.fail(place, NotFound("gone"), NOW)
     assert state.unread_errors == 2
 
 
@@ -119,7 +140,7 @@ def test_an_error_that_comes_again_after_it_was_read_is_unread_again() -> None:
 def test_errors_do_not_grow_without_end() -> None:
     state = live()
     for number in range(KEPT_ERRORS + 50):
-        state.fail("portfolio", Unavailable(f"failure {number}"), NOW)
+        state.fail("portfolio", NotFound(f"failure {number}"), NOW)
     assert len(state.errors) == KEPT_ERRORS
     assert state.errors[-1].error.message == f"failure {KEPT_ERRORS + 49}"
     assert state.unread_errors == KEPT_ERRORS

@@ -118,7 +118,7 @@ class EmbeddedPostgres:
                 process.send_signal(signal.SIGINT)
             self._wait_for_end(process)
         with contextlib.suppress(OSError):
-            sockets.directory_of(self.directory).rmdir()
+            sockets.directory_of(self.directory, ServerUser.of(self.data)).rmdir()
         self._drop_lock()
 
     def pid(self) -> int | None:
@@ -214,16 +214,16 @@ class EmbeddedPostgres:
         if version is None:
             self._initialise(programs, user)
         socket_directory = sockets.make_directory(self.directory, user)
-        self._drop_stale_pid_file()
         deadline = time.monotonic() + self._timeout_s
         while True:
+            self._drop_stale_pid_file()
+            sockets.drop_stale(socket_directory)
             started_at = self._log_size()
             self._spawn(programs, user, socket_directory)
             if self._ready_before(deadline):
                 return socket_directory
             tail = self._log_since(started_at)
-            # Sessions of a server that was killed take a moment to notice that it is gone.
-            if "pre-existing shared memory block" not in tail or time.monotonic() > deadline:
+            if not _passes(tail, socket_directory) or time.monotonic() > deadline:
                 raise Misconfigured(
                     f"the embedded PostgreSQL in {self.data} does not start: {_reason(tail)}",
                     fix=f"See {self.log}. The data is left as it is.",
@@ -331,6 +331,13 @@ def _postgres(socket_directory: Path) -> str:
 
 def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _passes(log: str, socket_directory: Path) -> bool:
+    """Whether a server that gave up with this log was only in the way of a killed one that is not quite gone yet."""
+    if "pre-existing shared memory block" in log:
+        return True  # sessions of a killed server take a moment to notice that it is gone
+    return "lock file" in log and "already exists" in log and not sockets.listens(socket_directory)
 
 
 def _reason(log: str) -> str:

@@ -44,6 +44,16 @@ class ServerUser:
         if self.uid is not None:
             os.chown(path, self.uid, self._group())
 
+    def may_enter(self, directory: Path) -> bool:
+        """Whether a server that runs as this user gets through every folder down to ``directory``."""
+        if self.uid is None:
+            return True
+        for folder in (directory, *directory.parents):
+            found = folder.stat()
+            if not found.st_mode & (0o100 if found.st_uid == self.uid else 0o001):
+                return False
+        return True
+
     def name_of(self, directory: Path) -> str:
         """How a server that was started inside ``directory`` names it.
 

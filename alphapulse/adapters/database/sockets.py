@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -17,18 +18,18 @@ _LONGEST = 100
 _NAME = ".s.PGSQL.5432"
 
 
-def directory_of(data_directory: Path) -> Path:
+def directory_of(data_directory: Path, user: ServerUser) -> Path:
     """The same at every start of the same server, so that open pools find the way back after a restart."""
     name = f"ap-{os.geteuid()}-{hashlib.sha256(os.fsencode(data_directory)).hexdigest()[:12]}"
     base = Path(tempfile.gettempdir())
-    if len(os.fsencode(base / name / _NAME)) > _LONGEST:
+    if len(os.fsencode(base / name / _NAME)) > _LONGEST or not user.may_enter(base):
         base = Path("/tmp")  # noqa: S108 the directory below it is ours alone, or refused
     return base / name
 
 
 def make_directory(data_directory: Path, user: ServerUser) -> Path:
     """Make it for the server's user. Raises Misconfigured when somebody else made it first."""
-    directory = directory_of(data_directory)
+    directory = directory_of(data_directory, user)
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
         user.own(directory)
@@ -38,3 +39,28 @@ def make_directory(data_directory: Path, user: ServerUser) -> Path:
             f"{directory} belongs to somebody else", fix="Remove it, or set TMPDIR to a private folder."
         )
     return directory
+
+
+def drop_stale(directory: Path) -> bool:
+    """Remove what a killed server left here. False when a server still listens, and nothing was removed.
+
+    PostgreSQL itself looks at the process id in the lock only, and that may be a zombie's by now, or a stranger's.
+    """
+    if listens(directory):
+        return False
+    for name in (_NAME, f"{_NAME}.lock"):
+        (directory / name).unlink(missing_ok=True)
+    return True
+
+
+def listens(directory: Path) -> bool:
+    """Whether any server takes connections on the socket in ``directory``."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(directory / _NAME))
+        except BlockingIOError:
+            return True  # so many wait for the server that we could not even queue
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True

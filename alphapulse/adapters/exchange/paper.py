@@ -7,10 +7,10 @@ a repeat changes nothing; open orders survive a restart because they are stored 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alphapulse.domain.market import Instrument, Series
-from alphapulse.domain.orders import Fill, Order, OrderType, VenueReport, VenueState
+from alphapulse.domain.orders import NOT_SENT, Fill, Order, OrderType, VenueReport, VenueState
 from alphapulse.errors import NotFound, TryAgain, Unavailable
 from alphapulse.quant.simulation import Execution, PaperRules, execute
 from alphapulse.quant.window import Window, joined
@@ -31,6 +31,10 @@ class PaperExchange:
         self._instruments = instruments
         self._rules = rules or PaperRules()
 
+    @property
+    def visibility(self) -> timedelta:
+        return timedelta(0)
+
     async def submit(self, order: Order, as_of: datetime) -> VenueReport:
         """The order as it stands at ``as_of``; rejected when the venue does not trade the symbol."""
         if order.cancel_requested_at is not None:
@@ -38,8 +42,8 @@ class PaperExchange:
         return await self._stand(order, as_of)
 
     async def report(self, order: Order, as_of: datetime) -> VenueReport | None:
-        """Never None: whatever order is asked for, this venue knows it."""
-        return await self.submit(order, as_of)
+        """None for an order that was intended and never booked as taken: this venue is what our books say of it."""
+        return None if order.status in NOT_SENT else await self.submit(order, as_of)
 
     async def cancel(self, order: Order, as_of: datetime) -> VenueReport:
         """The order with what it had filled when the cancel was asked for (``cancel_requested_at``, else ``as_of``)."""

@@ -23,7 +23,7 @@ from alphapulse.agents.service import Agents
 from alphapulse.audit.recorder import Recorder
 from alphapulse.clock import Clock, SystemClock
 from alphapulse.daemon.assembly.database import configured_urls, embedded_server, running_urls
-from alphapulse.daemon.health import Health
+from alphapulse.daemon.health import Health, room_in
 from alphapulse.daemon.jobs.cycle import CycleJob
 from alphapulse.daemon.jobs.maintenance import MaintenanceJob
 from alphapulse.daemon.jobs.reconcile import ReconcileJob, recover
@@ -263,7 +263,7 @@ def _services(
         queue=queue,
         jobs=Jobs(database=database, queue=queue, schedule=schedule, clock=clock),
         stream=stream,
-        health=Health({"database": database.ping}),
+        health=Health({"database": database.ping, "disk": room_in(settings.data_directory)}),
     )
 
 

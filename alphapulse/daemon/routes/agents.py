@@ -38,8 +38,9 @@ async def signals(
     timeframe: str | None = None,
     limit: Limit = 100,
 ) -> Response:
-    """Stored signals, newest first."""
+    """Stored signals, newest first: those that a configuration of your own funds asked for."""
     found = await call.services.agents.list_signals(
+        tenant_id=call.caller.tenant_id,
         agent=agent,
         venue=venue,
         symbol=symbol,

@@ -21,6 +21,11 @@ class Credentials(Body):
     tenant: Line | None = None
 
 
+class PasswordChange(Body):
+    current: Annotated[str, StringConstraints(max_length=1024)]
+    new: Annotated[str, StringConstraints(max_length=1024)]
+
+
 async def login(request: Request, body: Credentials) -> Response:
     """A token for an hour. tenant: slug, needed only by members of several tenants."""
     return answer(await services_of(request).logins.login(body.email, body.password, body.tenant))
@@ -35,6 +40,12 @@ async def logout(call: Annotated[Call, logged_in()]) -> Response:
 async def renew(call: Annotated[Call, logged_in()]) -> Response:
     """Another token of the same session."""
     return answer(await call.services.logins.renew(call.credential))
+
+
+async def password(call: Annotated[Call, logged_in()], body: PasswordChange) -> Response:
+    """Change one's own password. Every other session of the user ends within 5 s; API keys stay."""
+    await call.services.logins.change_password(call.credential, body.current, body.new)
+    return answer({})
 
 
 async def whoami(call: Annotated[Call, logged_in()]) -> Response:
@@ -57,4 +68,5 @@ def routes(router: APIRouter) -> None:
     add(router, "POST", "/auth/login", login, Token)
     add(router, "POST", "/auth/logout", logout, dict[str, str])
     add(router, "POST", "/auth/renew", renew, Token)
+    add(router, "POST", "/auth/password", password, dict[str, str])
     add(router, "GET", "/auth/whoami", whoami, Whoami)

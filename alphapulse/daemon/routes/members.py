@@ -25,9 +25,13 @@ async def listed(call: Annotated[Call, allow(Permission.MEMBERS_READ)]) -> Respo
 
 
 async def create(call: Annotated[Call, allow(Permission.MEMBERS_WRITE)], body: NewMember) -> Response:
-    """Add a user; who exists on the platform keeps their own password, so leave it out."""
+    """Add a user. password: needed; it opens this tenant to them, and no other."""
     added = await call.services.tenancy.add_member(
-        call.tenant_id, body.email, body.role, body.password, actor=call.caller.actor
+        call.tenant_id,
+        body.email,
+        body.role,
+        body.password,
+        actor=call.caller.actor,
     )
     return answer(added, 201)
 

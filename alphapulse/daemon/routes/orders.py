@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from pydantic import PlainValidator, WithJsonSchema
 
 from alphapulse.daemon.access import Call, allow
 from alphapulse.daemon.answers import Page, answer, page
-from alphapulse.daemon.bodies import Limit, one_of
+from alphapulse.daemon.bodies import Limit, Unfit
 from alphapulse.daemon.market_time import newest_close
 from alphapulse.daemon.routing import add
 from alphapulse.domain.decisions import Decision, Explanation
-from alphapulse.domain.orders import FillRecord, Order, OrderStatus
+from alphapulse.domain.orders import FillRecord, Order, OrderFilter, OrderStatus
 from alphapulse.domain.tenancy import Permission
 
 Cursor = Annotated[str | None, Query(max_length=200, description="``next`` of the page before.")]
-Status = Annotated[OrderStatus, *one_of(OrderStatus)]
+_STATUSES = (*(status.value for status in OrderStatus), "live")
+
+
+def _status(value: Any) -> OrderFilter:
+    if value not in _STATUSES:
+        raise Unfit(f"{str(value)[:40]!r} is not one of {', '.join(_STATUSES)}", f"Use one of {', '.join(_STATUSES)}.")
+    return "live" if value == "live" else OrderStatus(value)
+
+
+Status = Annotated[OrderFilter, PlainValidator(_status), WithJsonSchema({"type": "string", "enum": list(_STATUSES)})]
 
 
 async def listed(
@@ -27,7 +37,7 @@ async def listed(
     limit: Limit = 50,
     before: Cursor = None,
 ) -> Response:
-    """Newest first."""
+    """The newest created first. status: ``live`` is every order that may still trade."""
     found, following = await call.services.books.orders(
         call.tenant_id, fund=fund, status=status, limit=limit, before=before
     )
@@ -60,7 +70,7 @@ async def fills(
     limit: Limit = 50,
     before: Cursor = None,
 ) -> Response:
-    """Executions, newest first."""
+    """Executions, the newest booked first."""
     found, following = await call.services.books.fills(
         call.tenant_id, fund=fund, order=order, limit=limit, before=before
     )

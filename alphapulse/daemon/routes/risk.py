@@ -30,12 +30,16 @@ async def listed(call: Annotated[Call, allow(Permission.RISK_READ)]) -> Response
 
 
 async def halt(call: Annotated[Call, allow(Permission.RISK_HALT)], body: HaltOrder) -> Response:
-    """Stop trading of a fund, of the tenant, or (platform admins) of everybody."""
+    """Stop trading of a fund, of the tenant, or (platform admins) of everybody.
+
+    The halt stands when the answer comes; purchases that rest at a venue are withdrawn by a job right after it.
+    """
     _check(call, body)
     tenant_id = None if body.scope is HaltScope.PLATFORM else call.tenant_id
     made = await call.services.halts.halt(
         body.scope, tenant_id=tenant_id, fund=body.fund, reason=body.reason, actor=call.caller.actor
     )
+    await call.services.jobs.run("reconcile", call.caller.actor)
     return answer(made, 201)
 
 

@@ -85,7 +85,7 @@ def routes(router: APIRouter) -> None:
 def _given(order: Order, *, repeated: bool) -> Response:
     if order.status is OrderStatus.DENIED:
         raise LimitBreached(
-            f"the order was denied: {order.reason or 'a limit stands against it'}",
+            f"the order was {order.reason or 'denied'}",
             denials=order.denials,
             fix=f"See `alphapulse orders explain {order.id}`.",
         )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
+_SIGNS = {True: "●", False: "○"}
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Something that can be halted or resumed. fund: its name, for scope ``fund``. label: for people."""
@@ -57,6 +60,22 @@ RESUME = Wording(
 )
 
 
+class _Option(RadioButton):
+    """A button whose state shows by its sign, not by colour alone."""
+
+    def __init__(self, label: Content, *, value: bool) -> None:
+        super().__init__(label, value)
+        self._show(value=value)
+
+    def watch_value(self) -> None:
+        self._show(value=self.value)
+        super().watch_value()
+
+    def _show(self, *, value: bool) -> None:
+        # The sign is a constant of the class there; here it is one button's.
+        setattr(self, "BUTTON_INNER", _SIGNS[value])  # noqa: B010 -- see above
+
+
 class LatchScreen(ModalScreen[Confirmed | None]):
     """Ends with what was confirmed, or None. Only the exact word confirms; Escape always goes back."""
 
@@ -73,7 +92,7 @@ class LatchScreen(ModalScreen[Confirmed | None]):
             yield Static(Content(self._wording.effect), classes="note")
             with RadioSet(id="choices"):
                 for number, choice in enumerate(self._choices):
-                    yield RadioButton(Content(choice.label), value=number == 0)
+                    yield _Option(Content(choice.label), value=number == 0)
             yield Input(placeholder=f"reason (optional): {self._wording.default_reason}", id="reason", max_length=200)
             yield Static(id="what")
             yield Input(placeholder=f"type {self._wording.word} and press Enter", id="word", max_length=20)
@@ -93,7 +112,7 @@ class LatchScreen(ModalScreen[Confirmed | None]):
         return self._choices[max(0, self.query_one(RadioSet).pressed_index)]
 
     def _say_what(self) -> None:
-        """In words too: which button is pressed shows by colour only."""
+        """What would happen, in words too."""
         self.query_one("#what", Static).update(Content.styled(f"{self._wording.word}: {self._choice.label}", "bold"))
 
     def on_input_submitted(self, submitted: Input.Submitted) -> None:

@@ -17,9 +17,10 @@ GRANT INSERT, UPDATE, DELETE ON
 
 -- Across tenants everything but secrets may be read.
 GRANT SELECT ON ALL TABLES IN SCHEMA app TO ap_platform;
-REVOKE SELECT ON app.api_keys, app.users FROM ap_platform;
+REVOKE SELECT ON app.api_keys, app.memberships, app.users FROM ap_platform;
 GRANT SELECT (id, tenant_id, user_id, name, prefix, role, created_at, expires_at, revoked_at)
     ON app.api_keys TO ap_platform;
+GRANT SELECT (tenant_id, user_id, role, created_at) ON app.memberships TO ap_platform;
 GRANT SELECT (id, email, is_platform_admin, created_at) ON app.users TO ap_platform;
 
 -- The queue has no tenants: its arguments hold ids only.

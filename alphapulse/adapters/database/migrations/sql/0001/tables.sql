@@ -162,6 +162,7 @@ CREATE TABLE app.memberships (
     tenant_id UUID NOT NULL,
     user_id UUID NOT NULL,
     role TEXT NOT NULL,
+    password_hash TEXT,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT memberships_pkey PRIMARY KEY (tenant_id, user_id),
     CONSTRAINT memberships_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants (id) ON DELETE CASCADE,
@@ -268,6 +269,7 @@ CREATE TABLE app.orders (
     tenant_id UUID NOT NULL,
     id UUID NOT NULL,
     fund_id UUID NOT NULL,
+    sequence BIGINT NOT NULL,
     client_order_id TEXT NOT NULL,
     decision_id UUID,
     leg TEXT NOT NULL,
@@ -292,6 +294,7 @@ CREATE TABLE app.orders (
     CONSTRAINT orders_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT orders_tenant_id_fund_id_fkey FOREIGN KEY (tenant_id, fund_id) REFERENCES app.funds (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT orders_tenant_id_client_order_id_key UNIQUE (tenant_id, client_order_id),
+    CONSTRAINT orders_tenant_id_fund_id_sequence_key UNIQUE (tenant_id, fund_id, sequence),
     CONSTRAINT orders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants (id) ON DELETE CASCADE
 );
 CREATE INDEX orders_live_idx ON app.orders (tenant_id, fund_id)
@@ -299,6 +302,7 @@ CREATE INDEX orders_live_idx ON app.orders (tenant_id, fund_id)
 CREATE INDEX orders_tenant_id_decision_id_idx ON app.orders (tenant_id, decision_id);
 CREATE INDEX orders_tenant_id_fund_id_at_idx ON app.orders (tenant_id, fund_id, at);
 CREATE INDEX orders_tenant_id_fund_id_status_idx ON app.orders (tenant_id, fund_id, status);
+CREATE INDEX orders_tenant_id_recorded_at_idx ON app.orders (tenant_id, recorded_at);
 
 CREATE TABLE app.positions (
     tenant_id UUID NOT NULL,
@@ -352,6 +356,7 @@ CREATE TABLE app.fills (
     CONSTRAINT fills_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES app.tenants (id) ON DELETE CASCADE
 );
 CREATE INDEX fills_tenant_id_fund_id_at_idx ON app.fills (tenant_id, fund_id, at);
+CREATE INDEX fills_tenant_id_recorded_at_idx ON app.fills (tenant_id, recorded_at);
 
 CREATE TABLE app.order_events (
     tenant_id UUID NOT NULL,
