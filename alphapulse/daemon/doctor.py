@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LEAST_SPACE = 1_000_000_000
 _LARGEST_SKEW_S = 2.0
-_OPTIONAL = {"ccxt": "live candles of venues", "uvloop": "a faster event loop", "numba": "faster backtests"}
+_OPTIONAL = {"ccxt": "live candles of venues", "uvloop": "a faster event loop"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Tenancy:
 
         admin_password: opens this tenant to the admin, and no other. Raises InputNeeded when it lacks.
         """
-        slug, email = parse_slug(slug), parse_email(admin_email, "admin_email")
+        slug, email = parse_slug(slug), _parse_person(admin_email, "admin_email")
         name, tier = parse_name(name), parse_slug(tier, "tier")
         hashed = await self._hashed(admin_password, "admin_password", email)
         async with self._database.shared() as tx:
@@ -98,7 +98,7 @@ class Tenancy:
         """password: opens this tenant to the member, and no other, so it says nothing about whether the address is
         known to other tenants. Raises InputNeeded when it lacks, AlreadyExists for a member.
         """
-        email, parsed = parse_email(email), parse_role(role)
+        email, parsed = _parse_person(email, "email"), parse_role(role)
         hashed = await self._hashed(password, "password", email)
         async with self._database.shared() as tx:
             user_id, _ = await store.find(tx, email=email)
@@ -198,6 +198,14 @@ def parse_name(text: str, field: str = "name") -> str:
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidInput(f"{field}: must be 1 to {_LONGEST_NAME} printable characters", field=field)
     return name
+
+
+def _parse_person(text: str, field: str) -> str:
+    """An address that may become a member's."""
+    email = parse_email(text, field)
+    if email == PLATFORM_USER:
+        raise InvalidInput(f"{field}: {email} is the platform's own", field=field, fix="Name a person's address.")
+    return email
 
 
 def _platform_key(text: KeyText, name: str, at: datetime) -> ApiKey:

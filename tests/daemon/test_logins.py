@@ -20,6 +20,7 @@ from alphapulse.clock import ManualClock
 from alphapulse.domain.tenancy import Role
 from alphapulse.errors import Misconfigured, TooManyRequests, Unauthenticated
 from alphapulse.tenancy.passwords import Passwords
+from alphapulse.tenancy.service import PLATFORM_USER
 from alphapulse.tenancy.tokens import Claims, Signer
 from tests.daemon.house import PASSWORD, House, audit_of, open_house
 from tests.daemon.waiting import eventually
@@ -97,6 +98,12 @@ async def test_a_password_that_one_tenants_admin_chose_opens_no_other_tenant(hou
     stolen = {"email": "cfo@third.example", "password": "chosen by somebody else", "tenant": "third"}
     assert (await house.ask("POST", "/auth/login", stolen)).status_code == 401
     assert (await login(house, "cfo@third.example", tenant="third"))["role"] == "tenant_admin"
+
+
+async def test_the_platforms_own_user_joins_no_tenant(house: House) -> None:
+    body = {"email": PLATFORM_USER, "role": "tenant_admin", "password": PASSWORD}
+    answer = await house.ask("POST", "/members", body, headers=await house.as_(Role.TENANT_ADMIN))
+    assert (answer.status_code, answer.json()["field"]) == (422, "email")
 
 
 async def test_adding_a_member_does_not_tell_whether_others_know_the_address(house: House) -> None:
