@@ -135,9 +135,11 @@ class Table(DataTable[Text]):
     def redraw(self, columns: list[str], rows: list[list[Text]]) -> None:
         row = self.cursor_row
         self.clear(columns=True)
-        for column in columns:
+        for place, column in enumerate(columns):
             left = column in {"Symbol", "Fund", "Side", "Status", "At", "Order"}
-            self.add_column(Text(column, justify="left" if left else "right"))
+            # Measured here: the widget measures only when it is idle, and cuts what is drawn before that.
+            width = max([len(column), *(cells[place].cell_len for cells in rows)])
+            self.add_column(Text(column, justify="left" if left else "right"), width=width)
         for cells in rows:
             self.add_row(*cells)
         self.move_cursor(row=row)
