@@ -275,3 +275,15 @@ async def test_a_worker_survives_losing_every_connection(
             )
         second = await enqueue(database, queue, "note")
         await eventually(is_in(database, second, JobState.DONE))
+
+
+async def test_enqueueing_over_a_connection_that_died_can_be_tried_again(
+    urls: DatabaseUrls, database: PostgresDatabase, queue: ProcrastinateQueue
+) -> None:
+    with pytest.raises(Unavailable, match="terminating connection"):
+        async with database.shared() as tx:
+            row = await tx.one("SELECT pg_backend_pid() AS pid")
+            assert row is not None
+            async with await psycopg.AsyncConnection.connect(urls.admin or "", autocommit=True) as admin:
+                await admin.execute("SELECT pg_terminate_backend(%s, 5000)", [row["pid"]])
+            await queue.enqueue(tx, "mark", {})

@@ -23,6 +23,7 @@ from procrastinate import jobs as engine_jobs
 from procrastinate import manager as engine_manager
 from procrastinate.job_context import JobContext
 
+from alphapulse.adapters.database.failures import translate
 from alphapulse.adapters.queue import store
 from alphapulse.errors import AlphaPulseError, Conflict, NotFound, Refused
 from alphapulse.ports.database import Database, Transaction
@@ -183,7 +184,14 @@ class ProcrastinateQueue:
 
     async def _defer(self, tx: Transaction, job_id: UUID, tenant_id: UUID | None, priority: int) -> int:
         deferrer = self._app.configure_task(_TASK, connection=tx.connection, priority=priority)
-        return await deferrer.defer_async(job_id=str(job_id), tenant_id=None if tenant_id is None else str(tenant_id))
+        tenant = None if tenant_id is None else str(tenant_id)
+        try:
+            return await deferrer.defer_async(job_id=str(job_id), tenant_id=tenant)
+        except engine_errors.ConnectorException as error:
+            # The engine wraps the driver's error; whoever enqueues knows only ours, and repeats what can pass.
+            if isinstance(error.__cause__, psycopg.Error):
+                raise translate(error.__cause__) from error
+            raise
 
     def _scope(self, tenant_id: UUID | None) -> AbstractAsyncContextManager[Transaction]:
         return self._database.shared() if tenant_id is None else self._database.transaction(tenant_id)
