@@ -18,35 +18,19 @@ from fastapi import FastAPI
 
 from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.adapters.database.urls import DatabaseUrls
-from alphapulse.adapters.exchange.paper import PaperExchange
 from alphapulse.adapters.market_data.synthetic import SyntheticMarketData
 from alphapulse.adapters.queue.procrastinate import ProcrastinateQueue
 from alphapulse.adapters.telemetry.prometheus import PrometheusTelemetry
-from alphapulse.agents.registry import load_registry
-from alphapulse.agents.service import Agents
-from alphapulse.audit.recorder import Recorder
 from alphapulse.clock import Clock, SystemClock
 from alphapulse.daemon.app import create_app
-from alphapulse.daemon.health import Health
-from alphapulse.daemon.jobs.service import Jobs
+from alphapulse.daemon.assembly.services import Parts, build_services
 from alphapulse.daemon.schedule import Schedule
 from alphapulse.daemon.services import Services
-from alphapulse.daemon.stream import Stream
 from alphapulse.domain.tenancy import Role, Tenant
 from alphapulse.market.catalogue import Catalogue
 from alphapulse.market.service import Market
-from alphapulse.packaged import packaged_config
 from alphapulse.settings import Settings, load
-from alphapulse.tenancy.logins import Logins
 from alphapulse.tenancy.passwords import Passwords
-from alphapulse.tenancy.service import Tenancy
-from alphapulse.tenancy.tokens import Signer
-from alphapulse.trading.books import Books
-from alphapulse.trading.cycle import Cycle
-from alphapulse.trading.desk import Desk
-from alphapulse.trading.funds import Funds
-from alphapulse.trading.halts import Halts
-from alphapulse.trading.replay import Replays
 
 PASSWORD = "correct horse battery"
 VENUE = "synthetic"
@@ -113,55 +97,27 @@ class House:
         return made.json()
 
 
-def build_services(
+def build_house(
     database: PostgresDatabase, urls: DatabaseUrls, settings: Settings, clock: Clock, directory: Path
 ) -> Services:
-    import tomllib
-
+    """The daemon's own wiring over the test's parts: a synthetic venue, and passwords that are quick to hash."""
     telemetry = PrometheusTelemetry()
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # the real algorithm, sized for tests
-    passwords = Passwords(2, hasher)
     market = Market(
         catalogue=Catalogue(directory / "candles"), sources={VENUE: SyntheticMarketData()}, instruments={}, clock=clock
     )
-    document = tomllib.loads((packaged_config() / "agents.toml").read_text(encoding="utf-8"))
-    agents = Agents(
-        database=database, market=market, clock=clock, telemetry=telemetry, registry=load_registry(document)
-    )
-    exchange = PaperExchange(candles=market.candles, instruments=market.instruments)
-    desk = Desk(database=database, exchanges={"paper": exchange}, market=market, clock=clock, telemetry=telemetry)
-    cycle = Cycle(database=database, market=market, agents=agents, desk=desk, clock=clock, telemetry=telemetry)
-    logins = Logins(
-        database=database,
-        clock=clock,
-        signer=Signer.from_file(directory / "signing-key.pem"),
-        passwords=passwords,
-        token_lifetime=settings.token_lifetime,
-        session_lifetime=settings.session_lifetime,
-    )
-    recorder = Recorder(database)
     queue = ProcrastinateQueue(urls.app, database=database, telemetry=telemetry)
     schedule = Schedule(database=database, queue=queue, clock=clock, settle=settings.settle_delay)
-    return Services(
+    parts = Parts(
         database=database,
         clock=clock,
         telemetry=telemetry,
-        recorder=recorder,
-        tenancy=Tenancy(database=database, clock=clock, passwords=passwords),
-        logins=logins,
         market=market,
-        agents=agents,
-        funds=Funds(database=database, market=market, agents=agents, clock=clock),
-        desk=desk,
-        cycle=cycle,
-        books=Books(database=database, market=market, clock=clock),
-        halts=Halts(database=database, clock=clock),
-        replays=Replays(database=database, cycle=cycle, market=market, clock=clock),
         queue=queue,
-        jobs=Jobs(database=database, queue=queue, schedule=schedule, clock=clock),
-        stream=Stream(database=database, logins=logins, recorder=recorder, clock=clock, telemetry=telemetry),
-        health=Health({"database": database.ping}),
+        schedule=schedule,
+        passwords=Passwords(2, hasher),
     )
+    return build_services(settings, parts)
 
 
 @asynccontextmanager
@@ -169,7 +125,7 @@ async def open_house(
     database: PostgresDatabase, urls: DatabaseUrls, directory: Path, clock: Clock | None = None
 ) -> AsyncGenerator[House]:
     settings = load(data_directory=directory)
-    services = build_services(database, urls, settings, clock or SystemClock(), directory)
+    services = build_house(database, urls, settings, clock or SystemClock(), directory)
     background = [asyncio.create_task(services.recorder.run()), asyncio.create_task(services.stream.run())]
     app = create_app(services, settings)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -27,7 +27,7 @@ from alphapulse.errors import Refused
 from alphapulse.ports.database import Transaction
 from alphapulse.settings import load
 from tests.conftest import MakeTenant
-from tests.daemon.house import CONFIG, VENUE, build_services
+from tests.daemon.house import CONFIG, VENUE, build_house
 
 BAR = timedelta(hours=4)
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -77,7 +77,7 @@ class Desk:
 @pytest.fixture
 async def desk(database: PostgresDatabase, urls: DatabaseUrls, make_tenant: MakeTenant, tmp_path: Path) -> Desk:
     clock = ManualClock(MIDNIGHT + timedelta(minutes=5))
-    services = build_services(database, urls, load(data_directory=tmp_path), clock, tmp_path)
+    services = build_house(database, urls, load(data_directory=tmp_path), clock, tmp_path)
     return Desk(services, clock, await make_tenant(database))
 
 

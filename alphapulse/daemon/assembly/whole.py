@@ -5,56 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import tomllib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from alphapulse.adapters.database import gate, migrations
 from alphapulse.adapters.database.embedded import EmbeddedPostgres
 from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.adapters.database.urls import DatabaseUrls
-from alphapulse.adapters.exchange.paper import PaperExchange
 from alphapulse.adapters.queue.procrastinate import ProcrastinateQueue, WorkRules
-from alphapulse.agents.registry import load_registry
-from alphapulse.agents.service import Agents
-from alphapulse.audit.recorder import Recorder
 from alphapulse.clock import Clock, SystemClock
 from alphapulse.daemon.assembly.database import configured_urls, embedded_server, running_urls
-from alphapulse.daemon.health import Health, room_in
+from alphapulse.daemon.assembly.services import Parts, build_services
 from alphapulse.daemon.jobs.cycle import CycleJob
 from alphapulse.daemon.jobs.maintenance import MaintenanceJob
 from alphapulse.daemon.jobs.reconcile import ReconcileJob, recover
 from alphapulse.daemon.jobs.replay import ReplayJob
-from alphapulse.daemon.jobs.service import Jobs
 from alphapulse.daemon.schedule import Schedule
 from alphapulse.daemon.services import Services
-from alphapulse.daemon.stream import Stream
-from alphapulse.domain.funds import FundMode
 from alphapulse.domain.market import Instrument
 from alphapulse.errors import AlphaPulseError, Misconfigured, TryAgain
 from alphapulse.market.catalogue import Catalogue
 from alphapulse.market.service import Market
-from alphapulse.packaged import packaged_config
 from alphapulse.ports.market_data import MarketData
 from alphapulse.ports.queue import JobFunction
 from alphapulse.ports.telemetry import Telemetry
-from alphapulse.quant.simulation import PaperRules
-from alphapulse.tenancy.logins import Logins
 from alphapulse.tenancy.passwords import Passwords
-from alphapulse.tenancy.service import Tenancy
-from alphapulse.tenancy.tokens import Signer
-from alphapulse.trading.books import Books
-from alphapulse.trading.cycle import Cycle
-from alphapulse.trading.desk import Desk
-from alphapulse.trading.funds import Funds
-from alphapulse.trading.halts import Halts
-from alphapulse.trading.replay import Replays
 
 if TYPE_CHECKING:
-    from alphapulse.settings import Settings
+    from alphapulse.settings import MarketRules, Settings
 
 #: How often the embedded server is looked after.
 _WATCH_S = 0.5
@@ -151,7 +131,7 @@ async def _watch(server: EmbeddedPostgres) -> None:
 async def _open_market(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Market:
     sources: dict[str, MarketData] = {}
     for venue, name in settings.market.sources.items():
-        sources[venue] = _open_source(stack, venue, name, settings.market.timeout)
+        sources[venue] = _open_source(stack, venue, name, settings.market)
     rules = settings.market.instruments
     instruments = {
         venue: {symbol: Instrument(venue, symbol, **rule.model_dump()) for symbol, rule in symbols.items()}
@@ -161,12 +141,12 @@ async def _open_market(stack: AsyncExitStack, settings: Settings, clock: Clock) 
     return Market(catalogue=catalogue, sources=sources, instruments=instruments, clock=clock)
 
 
-def _open_source(stack: AsyncExitStack, venue: str, name: str, timeout: timedelta) -> MarketData:
+def _open_source(stack: AsyncExitStack, venue: str, name: str, rules: MarketRules) -> MarketData:
     match name:
         case "ccxt":
             from alphapulse.adapters.market_data.ccxt import CcxtMarketData  # noqa: PLC0415 -- a second, only if chosen
 
-            source = CcxtMarketData(venue, timeout=timeout)
+            source = CcxtMarketData(venue, api_url=rules.source_urls.get(venue), timeout=rules.timeout)
             stack.push_async_callback(source.close)
             return source
         case "synthetic":
@@ -188,7 +168,17 @@ def _assemble(
         urls.app, database=database, telemetry=telemetry, rules=WorkRules(drain=settings.drain_timeout)
     )
     schedule = Schedule(database=database, queue=queue, clock=clock, settle=settings.settle_delay)
-    services = _services(settings, database, market, telemetry, clock, queue, schedule)
+    passwords = Passwords(threads=settings.password_threads)
+    parts = Parts(
+        database=database,
+        clock=clock,
+        telemetry=telemetry,
+        market=market,
+        queue=queue,
+        schedule=schedule,
+        passwords=passwords,
+    )
+    services = build_services(settings, parts)
     cycle = CycleJob(
         database=database,
         funds=services.funds,
@@ -210,70 +200,6 @@ def _assemble(
         functions=functions,
         queue=queue,
         concurrency=settings.queue_concurrency,
-    )
-
-
-def _services(
-    settings: Settings,
-    database: PostgresDatabase,
-    market: Market,
-    telemetry: Telemetry,
-    clock: Clock,
-    queue: ProcrastinateQueue,
-    schedule: Schedule,
-) -> Services:
-    passwords = Passwords(threads=settings.password_threads)
-    logins = Logins(
-        database=database,
-        clock=clock,
-        signer=Signer.from_file(settings.signing_key_file or settings.data_directory / "signing.key"),
-        passwords=passwords,
-        token_lifetime=settings.token_lifetime,
-        session_lifetime=settings.session_lifetime,
-    )
-    recorder = Recorder(database)
-    registry = load_registry(tomllib.loads((packaged_config() / "agents.toml").read_text(encoding="utf-8")))
-    agents = Agents(database=database, market=market, clock=clock, telemetry=telemetry, registry=registry)
-    paper = PaperExchange(candles=market.candles, instruments=market.instruments, rules=_paper_rules(settings))
-    desk = Desk(database=database, exchanges={FundMode.PAPER: paper}, market=market, clock=clock, telemetry=telemetry)
-    cycle = Cycle(database=database, market=market, agents=agents, desk=desk, clock=clock, telemetry=telemetry)
-    stream = Stream(
-        database=database,
-        logins=logins,
-        recorder=recorder,
-        clock=clock,
-        telemetry=telemetry,
-        allowed_origins=settings.allowed_origins,
-    )
-    return Services(
-        database=database,
-        clock=clock,
-        telemetry=telemetry,
-        recorder=recorder,
-        tenancy=Tenancy(database=database, clock=clock, passwords=passwords),
-        logins=logins,
-        market=market,
-        agents=agents,
-        funds=Funds(database=database, market=market, agents=agents, clock=clock),
-        desk=desk,
-        cycle=cycle,
-        books=Books(database=database, market=market, clock=clock),
-        halts=Halts(database=database, clock=clock),
-        replays=Replays(database=database, cycle=cycle, market=market, clock=clock),
-        queue=queue,
-        jobs=Jobs(database=database, queue=queue, schedule=schedule, clock=clock),
-        stream=stream,
-        health=Health({"database": database.ping, "disk": room_in(settings.data_directory)}),
-    )
-
-
-def _paper_rules(settings: Settings) -> PaperRules:
-    paper = settings.paper
-    return PaperRules(
-        half_spread=paper.half_spread,
-        slippage=paper.slippage,
-        fee_rate=paper.fee_rate,
-        volume_share=paper.volume_share,
     )
 
 
