@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from alphapulse.domain.tenancy import Role
 from alphapulse.errors import Misconfigured, Unauthenticated
+from alphapulse.sealing import insist_private, write_new_secret
 
 ISSUER = "alphapulse"
 #: The only algorithm that is signed or accepted, whatever a token's header says.
@@ -60,12 +59,8 @@ class Signer:
         Raises Misconfigured when the file is readable by others, or holds no Ed25519 key.
         """
         if not path.exists():
-            _write_new_key(path)
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise Misconfigured(
-                f"{path}: the signing key may be read by others (mode {mode:04o})", fix=f"Run `chmod 600 {path}`."
-            )
+            write_new_secret(path, _new_key())
+        insist_private(path)
         try:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -128,19 +123,5 @@ class Signer:
 _RENEW = "Remove {path}: a new key is made at the next start, and everybody logs in again."
 
 
-def _write_new_key(path: Path) -> None:
-    """Whole or not at all; where two daemons start together, the first key stays."""
-    text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid4().hex}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
