@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -36,6 +36,8 @@ SYNTHETIC = "synthetic"
 _SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,BNB/USDT"
 #: Venues whose spot markets are quoted in dollars and not in a coin for them.
 _DOLLAR_SYMBOLS = {"coinbase": "BTC/USD,ETH/USD,SOL/USD", "kraken": "BTC/USD,ETH/USD,SOL/USD"}
+#: The one setting of the person at the keyboard that their throw-away daemon keeps: where a live venue is reached.
+_SOURCE_URLS = "ALPHAPULSE_MARKET__SOURCE_URLS"
 #: How a file says which series it holds; the daemon reads it anew.
 _FILE_NAME = re.compile(rf".+_[A-Za-z0-9]+-[A-Za-z0-9]+_({'|'.join(Timeframe)})")
 #: Seconds without a bar done after which the replay counts as stuck.
@@ -121,10 +123,7 @@ def _refuse_second_demo(run: Invocation) -> None:
 
 def _play(run: Invocation, wanted: Wanted) -> None:
     started = time.perf_counter()
-    settings = {}
-    if wanted.live:
-        settings["ALPHAPULSE_MARKET__SOURCES"] = json.dumps({wanted.live: "ccxt"})
-    with throwaway(run.environment, settings) as daemon:
+    with throwaway(run.environment, _live_source(run, wanted.live) if wanted.live else {}) as daemon:
         with waiting(run, "Starting a daemon with a database of its own ..."):
             admin = daemon.wait_until_up()
             people = provision(admin)
@@ -140,6 +139,25 @@ def _play(run: Invocation, wanted: Wanted) -> None:
             _trade_live(run, people.trader, fund)
         for client in (people.admin, people.owner, people.trader, people.viewer):
             client.close()
+
+
+def _live_source(run: Invocation, venue: str) -> dict[str, str]:
+    """Settings of a daemon with the venue's live candles, from the person's own address for it if they gave one."""
+    settings = {"ALPHAPULSE_MARKET__SOURCES": json.dumps({venue: "ccxt"})}
+    if given := run.environment.get(_SOURCE_URLS):
+        try:
+            urls: object = json.loads(given)
+        except ValueError:
+            urls = None
+        if not isinstance(urls, dict):
+            raise InvalidInput(
+                f"{_SOURCE_URLS} is not a JSON object",
+                field="market.source_urls",
+                fix='Write it as {"binance": "https://..."}.',
+            )
+        own = {name: url for name, url in cast("dict[str, object]", urls).items() if name == venue}
+        settings[_SOURCE_URLS] = json.dumps(own)
+    return settings
 
 
 def provision(admin: Context) -> People:

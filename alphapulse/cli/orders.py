@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -15,11 +17,21 @@ from alphapulse.cli.styles import STATUS_STYLE
 from alphapulse.cli.text import NONE, money, quantity, short, time
 from alphapulse.domain.money import ZERO, parse_decimal
 from alphapulse.domain.orders import Order, OrderFilter, OrderStatus, Side
-from alphapulse.errors import InvalidInput, TryAgain, UnknownOutcome
+from alphapulse.errors import (
+    AlphaPulseError,
+    Conflict,
+    DaemonUnreachable,
+    Forbidden,
+    InvalidInput,
+    TryAgain,
+    Unauthenticated,
+    UnknownOutcome,
+)
 
 app = group()
 
-_Order = Annotated[str, typer.Argument(metavar="ORDER", help="Its id, the first characters of it, or `last`.")]
+_WHICH = "Its id, the first characters of it, or `last`."
+_Order = Annotated[str, typer.Argument(metavar="ORDER", help=_WHICH)]
 _Of = Annotated[
     str | None,
     typer.Option("--fund", metavar="NAME", help="Look among this fund's orders; `last` is then its newest one."),
@@ -47,11 +59,9 @@ def place(
     run = invocation(ctx)
     direction = _side(side)
     wanted = parse_decimal(amount, "quantity")
-    price = None if limit_price is None else parse_decimal(limit_price, "limit_price")
-    for name, value in (("quantity", wanted), ("limit_price", price)):
-        if value is not None and value <= ZERO:
-            fix = "buy or sell says the direction." if name == "quantity" else "Leave --limit out for a market order."
-            raise InvalidInput(f"{name} must be above zero", field=name, fix=fix)
+    if wanted <= ZERO:
+        raise InvalidInput("quantity must be above zero", field="quantity", fix="buy or sell says the direction.")
+    price = asked_price(limit_price)
     chosen, repeatable = fund_or_only(run.client, fund), key or uuid4().hex
     try:
         order = run.client.orders.place(
@@ -61,6 +71,16 @@ def place(
         error.fix = f"Repeat it with --idempotency-key {repeatable}: it will not trade twice. {error.fix}".rstrip()
         raise
     show_order(run, order)
+
+
+def asked_price(text: str | None) -> Decimal | None:
+    """The limit price of an order, quote currency; None for one at market. Raises InvalidInput."""
+    price = None if text is None else parse_decimal(text, "limit_price")
+    if price is not None and price <= ZERO:
+        raise InvalidInput(
+            "limit_price must be above zero", field="limit_price", fix="Leave --limit out for a market order."
+        )
+    return price
 
 
 def _side(text: str) -> Side:
@@ -130,10 +150,95 @@ def show(ctx: typer.Context, order: _Order, fund: _Of = None) -> None:
 
 
 @app.command("cancel")
-def cancel(ctx: typer.Context, order: _Order, fund: _Of = None) -> None:
+def cancel(
+    ctx: typer.Context,
+    order: Annotated[str | None, typer.Argument(metavar="[ORDER]", help=_WHICH)] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every order that may still trade, one after another.")] = False,
+    fund: _Of = None,
+) -> None:
     """Withdraw what is left of an order. `last` is the newest of every fund, by whomever: --fund narrows it."""
     run = invocation(ctx)
-    show_order(run, run.client.orders.cancel(order_id(run.client, order, fund)))
+    if (order is None) != every:
+        raise InvalidInput("which order?", field="order", fix="Give ORDER, or --all for every live one.")
+    if order is None:
+        _cancel_all(run, fund)
+    else:
+        show_order(run, run.client.orders.cancel(order_id(run.client, order, fund)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Withdrawal:
+    """What became of one order. order: as it is now; error: why it could not be withdrawn."""
+
+    order: Order
+    error: AlphaPulseError | None = None
+
+    @property
+    def said(self) -> str:
+        return "" if self.error is None else self.error.message
+
+
+def _cancel_all(run: Invocation, fund: str | None) -> None:
+    """Each order on its own: what fails for one does not keep the next. Raises the first failure, after the table."""
+    live = _all_live(run, fund)
+    if live:
+        orders = "1 live order" if len(live) == 1 else f"all {len(live)} live orders"
+        run.confirm(f"Withdraw {orders} of {f'fund {fund}' if fund else 'every fund'}?")
+    done: list[_Withdrawal] = []
+    for order in live:
+        # What is no matter of this one order would fail for all that follow.
+        hopeless = done and isinstance(done[-1].error, Unauthenticated | Forbidden | DaemonUnreachable)
+        done.append(_Withdrawal(order, done[-1].error) if hopeless else _withdrawn(run, order))
+    _show_withdrawals(run, done)
+    failed = [item.error for item in done if item.error is not None]
+    if failed:
+        failed[0].message = f"{len(failed)} of {len(done)} orders could not be cancelled: {failed[0].message}"
+        raise failed[0]
+
+
+def _all_live(run: Invocation, fund: str | None) -> list[Order]:
+    """Read to the end before the first is withdrawn: pages of a list that shrinks meanwhile would skip some."""
+    page = run.client.orders.list(fund, status="live", limit=500)
+    found = list(page)
+    while page.next is not None:
+        page = run.client.orders.list(fund, status="live", limit=500, before=page.next)
+        found += page
+    return found
+
+
+def _withdrawn(run: Invocation, order: Order) -> _Withdrawal:
+    try:
+        try:
+            return _Withdrawal(run.client.orders.cancel(str(order.id)))
+        except Conflict as error:
+            now = run.client.orders.get(str(order.id))
+            # Filled or withdrawn since it was listed: there is nothing left to cancel.
+            return _Withdrawal(now, None if now.status.is_final else error)
+    except AlphaPulseError as error:
+        return _Withdrawal(order, error)
+
+
+def _show_withdrawals(run: Invocation, done: list[_Withdrawal]) -> None:
+    names = fund_names(run.client, (item.order.fund_id for item in done)) if run.output.for_people else None
+    columns = [
+        Column[_Withdrawal]("ORDER", lambda item: str(item.order.id)),
+        Column[_Withdrawal]("SYMBOL", lambda item: item.order.request.symbol, style="bold"),
+        Column[_Withdrawal]("SIDE", lambda item: item.order.request.side.value),
+        Column[_Withdrawal]("LEFT", lambda item: quantity(item.order.remaining), right=True),
+        Column[_Withdrawal](
+            "STATUS",
+            lambda item: item.order.status.value.replace("_", " "),
+            style=lambda item: STATUS_STYLE.get(item.order.status, ""),
+        ),
+        Column[_Withdrawal]("FAILED", lambda item: item.said or NONE, style="red"),
+    ]
+    if names is not None:
+        columns.insert(1, Column[_Withdrawal]("FUND", lambda item: names.get(item.order.fund_id, NONE)))
+    if run.output.for_people or run.output.quiet:
+        run.output.rows(done, columns, key=lambda item: str(item.order.id), empty="No order is live.")
+        return
+    shown: list[dict[str, Any]] = [{"order": item.order, "error": item.said or None} for item in done]
+    run.output.rows(shown, [], key=str)
 
 
 @app.command("explain")

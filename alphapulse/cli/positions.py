@@ -53,6 +53,9 @@ def list_positions(
 def close_position(
     ctx: typer.Context,
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="For example BTC/USDT.")],
+    limit_price: Annotated[
+        str | None, typer.Option("--limit", metavar="PRICE", help="In the quote currency; a market order without it.")
+    ] = None,
     fund: Annotated[
         str | None, typer.Option("--fund", metavar="NAME", help="May be left out when there is only one.")
     ] = None,
@@ -60,13 +63,15 @@ def close_position(
         str | None, typer.Option("--idempotency-key", metavar="KEY", help="Repeating with the same key sells once.")
     ] = None,
 ) -> None:
-    """Sell everything that is held of a symbol, at market."""
-    from alphapulse.cli.orders import show_order
+    """Sell everything that is held of a symbol, at market or at a limit price."""
+    from alphapulse.cli.orders import asked_price, show_order
 
     run = invocation(ctx)
+    price = asked_price(limit_price)
     chosen = fund_or_only(run.client, fund)
-    run.confirm(f"Sell all {symbol.upper()} of fund {chosen} at market?")
-    show_order(run, run.client.portfolio.close_position(chosen, symbol.upper(), key or uuid4().hex))
+    how = "at market" if price is None else f"at {money(price)} or better"
+    run.confirm(f"Sell all {symbol.upper()} of fund {chosen} {how}?")
+    show_order(run, run.client.portfolio.close_position(chosen, symbol.upper(), key or uuid4().hex, limit_price=price))
 
 
 @fills.command("list")

@@ -94,7 +94,7 @@ def _fixed(kind: str) -> list[str]:
         case "status":
             from alphapulse.domain.orders import OrderStatus
 
-            return [status.value for status in OrderStatus]
+            return [*(status.value for status in OrderStatus), "live"]
         case "timeframe":
             from alphapulse.domain.market import Timeframe
 

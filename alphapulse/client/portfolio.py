@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from alphapulse.client.connection import LONG, Connection, Page, read
@@ -39,13 +40,15 @@ class PortfolioCalls:
     def positions(self, fund: str | None = None) -> Page[Holding]:
         return self._connection.page(Holding, "/positions", fund=fund)
 
-    def close_position(self, fund: str, symbol: str, idempotency_key: str) -> Order:
-        """Sells everything held of ``symbol``. Raises LimitBreached."""
+    def close_position(
+        self, fund: str, symbol: str, idempotency_key: str, *, limit_price: Decimal | None = None
+    ) -> Order:
+        """Sells everything held of ``symbol``, at the market without a limit price. Raises LimitBreached."""
+        body: dict[str, Any] = {"fund": fund, "symbol": symbol}
+        if limit_price is not None:
+            body["limit_price"] = limit_price
         answer = self._connection.post(
-            "/positions/close",
-            {"fund": fund, "symbol": symbol},
-            headers={"Idempotency-Key": idempotency_key},
-            timeout=LONG,
+            "/positions/close", body, headers={"Idempotency-Key": idempotency_key}, timeout=LONG
         )
         return read(Order, answer)
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
-from alphapulse.client.connection import QUICK, Target, certificates, is_loopback, read
+from alphapulse.client.connection import QUICK, Target, certificates, is_loopback, read, refused_variable
 from alphapulse.client.failures import failure
 from alphapulse.domain import wire
 from alphapulse.domain.events import Event
@@ -78,7 +78,7 @@ async def follow(
                     elif kind == "heartbeat":
                         yield Link(LinkState.ALIVE, at=wire.parse_time(str(message["at"])))
                     elif kind == "error":
-                        raise failure(int(message.get("status", 400)), message, {})
+                        raise _told(failure(int(message.get("status", 400)), message, {}), target)
         except (OSError, TimeoutError, TryAgain, *_lost()) as error:
             final = _final(error, target)
             if final is not None:
@@ -142,6 +142,11 @@ def _lost() -> tuple[type[Exception], ...]:
     return (WebSocketException,)
 
 
+def _told(error: AlphaPulseError, target: Target) -> AlphaPulseError:
+    """A refusal of the credential as that of the environment variable, where it is from one."""
+    return refused_variable(target, error) if isinstance(error, Unauthenticated) else error
+
+
 def _final(error: Exception, target: Target) -> AlphaPulseError | None:
     """The error to give up with; None where another attempt may help."""
     from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -153,13 +158,14 @@ def _final(error: Exception, target: Target) -> AlphaPulseError | None:
         except ValueError:
             body = None
         found = failure(response.status_code, body, {key.lower(): value for key, value in response.headers.items()})
-        return None if found.retryable else found
+        return None if found.retryable else _told(found, target)
     if isinstance(error, ConnectionClosed) and error.rcvd is not None:
         if error.rcvd.code == _REVOKED:
-            return Unauthenticated(
+            ended = Unauthenticated(
                 f"{target.url} ended the stream: {error.rcvd.reason or 'the login is no longer valid'}",
                 fix="Log in again with `alphapulse login`.",
             )
+            return _told(ended, target)
         if error.rcvd.code == _REFUSED:
             return Forbidden(f"{target.url} refuses the stream: {error.rcvd.reason or 'not allowed'}")
     return None

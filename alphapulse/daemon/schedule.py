@@ -141,6 +141,11 @@ class Schedule:
         scheduler.start()
         try:
             for entry in self.entries:
+                # A start between a bar's close and the end of its settle delay: the trigger has passed, the slot not.
+                now = self._clock.now()
+                wait = _floor(now, entry.period) + self.settle_of(entry) + _CLOCK_TOLERANCE - now
+                if wait > timedelta(0):
+                    scheduler.add_job(self._fire_after, args=[entry, wait], name=entry.name, misfire_grace_time=None)
                 await self.fire(entry)
             await asyncio.Event().wait()
         finally:

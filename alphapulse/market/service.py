@@ -21,6 +21,7 @@ from alphapulse.domain.market import (
     parse_symbol,
     parse_venue,
 )
+from alphapulse.domain.money import book
 from alphapulse.domain.portfolio import Price
 from alphapulse.errors import InvalidInput, NotFound, TryAgain, Unavailable
 from alphapulse.market.catalogue import Catalogue, gaps_of
@@ -133,7 +134,7 @@ class Market:
             window = await self.window(series, close_at, 1)
         except (NotFound, TryAgain):
             return None
-        return Price(to_price(window.close[-1]), window.closed_at(-1)) if len(window) else None
+        return Price(book(to_price(window.close[-1])), window.closed_at(-1)) if len(window) else None
 
     async def now(self, venue: str, symbols: Iterable[str], timeframe: Timeframe) -> datetime:
         """The market time that a decision by hand belongs to, a bar's close.
@@ -167,7 +168,7 @@ class Market:
             window = await self.candles(series, since, close_at, 1)
         except (NotFound, TryAgain):
             return None
-        return Price(to_price(window.close[0]), window.closed_at(0)) if len(window) else None
+        return Price(book(to_price(window.close[0])), window.closed_at(0)) if len(window) else None
 
     async def instruments(self, venue: str) -> dict[str, Instrument]:
         """Everything that may be traded on the venue, by symbol: as configured, else as the source says, else as

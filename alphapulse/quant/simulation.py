@@ -5,7 +5,8 @@ order has to be stored to survive a restart.
 
 The rules, in order of weight:
 
-1. A bar takes at most ``volume_share`` of its volume from one order, rounded down to the instrument's lot.
+1. A bar takes at most ``volume_share`` of its volume from all orders of one fund together, rounded down to the
+   instrument's lot; an older order takes first.
 2. A market order trades at the close of the bar that closed when it was placed, and what is left at the closes
    of the following bars. It pays half the spread and the slippage, rounded against it to the tick.
 3. The rest of a market purchase never pays more than its first bar's price: the cash that was checked suffices.
@@ -20,10 +21,12 @@ Not simulated: the market impact beyond ``slippage``, maker rebates, latency wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,6 +36,8 @@ from alphapulse.domain.orders import Fill, OrderRequest, OrderType, Side
 from alphapulse.errors import InvalidInput
 from alphapulse.quant.window import Window, to_price
 
+NOTHING: Mapping[datetime, Decimal] = MappingProxyType({})
+
 
 class FeeCurrency(StrEnum):
     QUOTE = "quote"
@@ -41,7 +46,8 @@ class FeeCurrency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaperRules:
-    """half_spread, slippage, fee_rate: fractions of the price. volume_share: of a bar's volume, per order.
+    """half_spread, slippage, fee_rate: fractions of the price. volume_share: of a bar's volume, for all
+    orders of a fund.
 
     market_bars: how many bars a market order may take before what is left of it expires.
     """
@@ -80,28 +86,40 @@ class Execution:
         return sum((fill.quantity for fill in self.fills), ZERO)
 
 
-def execute(request: OrderRequest, bars: Window, instrument: Instrument, rules: PaperRules) -> Execution:
+def execute(
+    request: OrderRequest,
+    bars: Window,
+    instrument: Instrument,
+    rules: PaperRules,
+    *,
+    booked: Sequence[Fill] = (),
+    taken: Mapping[datetime, Decimal] = NOTHING,
+) -> Execution:
     """What became of ``request`` by the end of ``bars``.
 
     bars: from the bar that closed when the order was placed, if there was one, up to now; for a limit order
-    only those that opened at or after its placement.
+    only those that opened at or after its placement. booked: fills of this order that stand already; a bar that gave
+    one gives no other. taken: by a bar's close, what the fund's other orders took from it, base currency.
     """
     market = request.type is OrderType.MARKET
     offers = _market_offers(request.side, bars, instrument, rules) if market else _limit_offers(request, bars)
-    left = request.quantity
-    fills: list[Fill] = []
+    fills = list(booked)
+    left = request.quantity - sum((fill.quantity for fill in booked), ZERO)
+    settled = {fill.at for fill in booked}
     for index, price in offers:
-        quantity = min(left, tradable(bars, index, instrument, rules))
-        if quantity > ZERO:
+        if left <= ZERO:
+            break
+        at = bars.closed_at(index)
+        quantity = min(left, tradable(bars, index, instrument, rules) - taken.get(at, ZERO))
+        if quantity > ZERO and at not in settled:
             fills.append(_fill(request, bars, index, price, quantity, rules))
             left -= quantity
-        if left == ZERO:
-            break
+    fills.sort(key=lambda fill: fill.at)
     return Execution(tuple(fills), expired=market and left > ZERO and len(bars) >= rules.market_bars)
 
 
 def tradable(bars: Window, index: int, instrument: Instrument, rules: PaperRules) -> Decimal:
-    """Base currency that one order may take from a bar (rule 1)."""
+    """Base currency that a fund's orders may take from a bar (rule 1)."""
     return floor_to(rules.volume_share * to_price(bars.volume[index]), instrument.quantity_increment)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -84,15 +85,20 @@ class Desk:
         orders, repeated = await self._submit(fund, [request], cause, as_of, manual=True, actor=actor)
         return Placed(orders[0], repeated)
 
-    async def close_position(self, fund: Fund, symbol: str, *, key: str, as_of: datetime, actor: str) -> Placed:
-        """Sell all that is held of ``symbol`` at the market. Raises NotFound when nothing is held."""
+    async def close_position(
+        self, fund: Fund, symbol: str, *, limit_price: Decimal | None = None, key: str, as_of: datetime, actor: str
+    ) -> Placed:
+        """Sell all that is held of ``symbol``, at the market without a limit price.
+
+        Raises NotFound when nothing is held, Conflict when that is less than one lot.
+        """
         instruments = await self._market.instruments(fund.config.venue)
         async with self._database.transaction(fund.tenant_id) as tx:
             balances, positions = await book_store.books(tx, fund.id)
             first = await order_store.load(tx, [intents.order_id(fund.id, intents.manual_cause(key), "")])
         if first:
             request = first[0].order.request
-            if (request.symbol, request.side) != (symbol, Side.SELL):
+            if (request.symbol, request.side, request.limit_price) != (symbol, Side.SELL, limit_price):
                 raise intents.reused(key, first[0].order)
             return await self.place(fund, request, key=key, as_of=as_of, actor=actor)
         instrument = instruments.get(symbol)
@@ -106,7 +112,8 @@ class Desk:
                 f"what fund {fund.name} holds of {symbol} is less than one lot ({lot}) and cannot be sold",
                 fix="Buy up to one lot first, or leave it.",
             )
-        request = OrderRequest(fund.config.venue, symbol, Side.SELL, OrderType.MARKET, quantity)
+        kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+        request = OrderRequest(fund.config.venue, symbol, Side.SELL, kind, quantity, limit_price)
         return await self.place(fund, request, key=key, as_of=as_of, actor=actor)
 
     async def cancel(self, fund: Fund, order_id: UUID, *, as_of: datetime, actor: str) -> Order:
@@ -124,7 +131,7 @@ class Desk:
             if order.status.is_final:
                 raise _final(order)
             (wished,) = await self._wish(tx, found, as_of, f"by {actor}")
-        outcome = await self._follow(fund, wished, as_of, halted=False)
+        outcome = await self._follow(self._exchange(fund), wished, as_of, halted=False)
         return (await self._record(fund, [outcome], as_of)).orders[0]
 
     async def settle(self, fund: Fund, as_of: datetime) -> int:
@@ -143,8 +150,9 @@ class Desk:
                 wished = {each.order.id: each for each in await self._wish(tx, resting, as_of, "by the halt")}
                 live = [wished.get(each.order.id, each) for each in live]
         outcomes: list[Outcome] = []
+        exchange = self._exchange(fund)
         for each in live:
-            outcome = await self._follow(fund, each, as_of, halted=halted)
+            outcome = await self._follow(exchange, each, as_of, halted=halted)
             if absorb(each, outcome).changed:
                 outcomes.append(outcome)
         return (await self._record(fund, outcomes, as_of)).fills if outcomes else 0
@@ -242,11 +250,12 @@ class Desk:
 
     async def _send(self, fund: Fund, orders: Iterable[Order], as_of: datetime) -> list[Outcome]:
         intended = [order for order in orders if order.status is OrderStatus.INTENDED]
-        return [await handover.send(self._exchange(fund), order, as_of, self._pause) for order in intended]
+        exchange = self._exchange(fund)
+        return [await handover.send(exchange, order, as_of, self._pause) for order in intended]
 
-    async def _follow(self, fund: Fund, tracked: Tracked, as_of: datetime, *, halted: bool) -> Outcome:
+    async def _follow(self, exchange: Exchange, tracked: Tracked, as_of: datetime, *, halted: bool) -> Outcome:
         now = self._clock.now()
-        return await handover.follow(self._exchange(fund), tracked, as_of, now, halted=halted, pause=self._pause)
+        return await handover.follow(exchange, tracked, as_of, now, halted=halted, pause=self._pause)
 
     async def _record(
         self,
@@ -268,7 +277,7 @@ class Desk:
         exchange = self._exchanges.get(fund.mode.value)
         if exchange is None:
             raise Misconfigured(f"no venue trades funds of mode {fund.mode}")
-        return exchange
+        return exchange.of(fund)
 
     def _count(self, orders: Iterable[Order]) -> None:
         for order in orders:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import orjson
 
-from alphapulse.domain.market import Timeframe
+from alphapulse.domain.market import Series, Timeframe
 from alphapulse.domain.orders import (
+    Fill,
     FillRecord,
     Order,
     OrderRequest,
@@ -181,6 +182,29 @@ async def booked(tx: Transaction, fund_id: UUID) -> list[FillRecord]:
         {"tenant_id": tx.tenant_id, "fund_id": fund_id},
     )
     return [read_fill(row) for row in rows]
+
+
+async def competing(tx: Transaction, fund_id: UUID) -> list[tuple[Series, UUID, Fill]]:
+    """Booked fills that share bars with the fund's live orders, oldest first: those orders' own, and those of other
+    orders in the same symbol since the oldest live one was placed.
+    """
+    rows = await tx.all(
+        "WITH live AS (SELECT symbol, min(at) AS since FROM orders WHERE tenant_id = %(tenant_id)s"
+        " AND fund_id = %(fund_id)s AND status IN ('intended', 'unknown', 'open', 'partially_filled') GROUP BY symbol)"
+        " SELECT o.venue, o.timeframe, f.* FROM live"
+        " JOIN fills f ON f.tenant_id = %(tenant_id)s AND f.fund_id = %(fund_id)s AND f.symbol = live.symbol"
+        " AND f.at >= live.since"
+        " JOIN orders o ON o.tenant_id = f.tenant_id AND o.id = f.order_id ORDER BY f.at, f.sequence",
+        {"tenant_id": tx.tenant_id, "fund_id": fund_id},
+    )
+    return [
+        (
+            Series(row["venue"], row["symbol"], Timeframe(row["timeframe"])),
+            row["order_id"],
+            Fill(row["venue_fill_id"], row["price"], row["quantity"], row["fee"], row["fee_asset"], row["at"]),
+        )
+        for row in rows
+    ]
 
 
 async def live(tx: Transaction, fund_id: UUID) -> list[Tracked]:

@@ -53,10 +53,11 @@ async def look(market: Market, agents: Agents, fund: Fund, as_of: datetime, held
     agreed = {symbol: consensus(votes[symbol]) for symbol in config.universe}
     convictions = {symbol: agreed[symbol].conviction for symbol in config.universe if symbol in prices}
     weights = allocate(config.allocator, config.allocator_parameters, convictions, volatilities)
+    down = market.problems().get(config.venue, "")
     views: list[SymbolView] = []
     for symbol in config.universe:
         price = prices.get(symbol)
-        problem = problems.get(symbol) or _problem(price, agreed[symbol], as_of, weighed=symbol in weights)
+        problem = problems.get(symbol) or _problem(price, agreed[symbol], as_of, weighed=symbol in weights, down=down)
         views.append(
             SymbolView(
                 symbol=symbol,
@@ -112,11 +113,13 @@ async def _volatilities(market: Market, fund: Fund, as_of: datetime) -> tuple[di
     return found, problems
 
 
-def _problem(price: Price | None, agreed: Consensus, as_of: datetime, *, weighed: bool) -> str:
+def _problem(price: Price | None, agreed: Consensus, as_of: datetime, *, weighed: bool, down: str) -> str:
+    """Why nothing is traded on the symbol; empty when something may be. down: why the venue's source is silent."""
+    why = f": {down}" if down else ""
     if price is None:
-        return "no candles"
+        return f"no candles{why}"
     if price.at < as_of:
-        return f"no candle closed at {as_of:%Y-%m-%d %H:%M} UTC, the newest one at {price.at:%Y-%m-%d %H:%M}"
+        return f"no candle closed at {as_of:%Y-%m-%d %H:%M} UTC, the newest one at {price.at:%Y-%m-%d %H:%M}{why}"
     if agreed.conviction is None:
         return "no agent had a view: the position is left alone"
     return "" if weighed else "volatility is not known yet: the position is left alone"

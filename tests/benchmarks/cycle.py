@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -28,6 +29,7 @@ from alphapulse.domain.risk import RiskLimits
 from alphapulse.market.catalogue import Catalogue
 from alphapulse.market.service import Market
 from alphapulse.quant.window import Window, to_ms
+from alphapulse.trading.account import orders_of_account
 from alphapulse.trading.books import Books
 from alphapulse.trading.cycle import Cycle
 from alphapulse.trading.desk import Desk
@@ -73,7 +75,7 @@ class _House:
         self.agents = Agents(
             database=database, market=self.market, clock=clock, telemetry=telemetry, registry=load_registry({})
         )
-        paper = PaperExchange(self.market.candles, self.market.instruments)
+        paper = PaperExchange(self.market.candles, self.market.instruments, partial(orders_of_account, database))
         desk = Desk(database=database, exchanges={"paper": paper}, market=self.market, clock=clock, telemetry=telemetry)
         self.cycle = Cycle(
             database=database, market=self.market, agents=self.agents, desk=desk, clock=clock, telemetry=telemetry

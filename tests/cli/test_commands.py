@@ -69,6 +69,7 @@ def test_single_commands_take_the_options_as_well(cli: RunCli) -> None:
         (["--output", "json", "or"], ["orders"]),
         (["--tenant", "acme", "orders", "ca"], ["cancel"]),
         (["orders", "list", "--status", "part"], ["partially_filled"]),
+        (["orders", "list", "--status", "li"], ["live"]),
         (["orders", "list", "--limit", ""], []),
         (["members", "add", "a@b.example", "--role", "t"], ["tenant_admin", "trader"]),
         (["funds", "create", "--timeframe", "4"], ["4h"]),

@@ -14,8 +14,8 @@ from alphapulse.domain import wire
 from alphapulse.domain.funds import AgentChoice, ConfigVersion
 from alphapulse.errors import InvalidInput
 from tests.cli import examples
-from tests.cli.conftest import RunCli
-from tests.cli.scripted import ScriptedDaemon
+from tests.cli.conftest import Fleet, RunCli
+from tests.cli.scripted import Reply, ScriptedDaemon
 
 CONFIG = examples.fund().config
 
@@ -95,3 +95,34 @@ def test_a_diff_shows_what_changed_and_nothing_else(cli: RunCli, scripted: Scrip
     environment = {"ALPHAPULSE_URL": scripted.url, "ALPHAPULSE_API_KEY": "k"}
     shown = cli("funds", "config", "diff", "demo", "--output", "jsonl", env=environment)
     assert json.loads(shown.out) == {"key": "limits.price_collar", "before": "0.1", "after": "0.05"}
+
+
+@pytest.mark.timeout(240)
+def test_a_change_that_changes_nothing_says_so_and_makes_no_version(fleet: Fleet) -> None:
+    found = fleet.json("trader", "funds", "show", "demo")
+    collar = f"limits.price_collar={found['config']['limits']['price_collar']}"
+    (trend,) = (choice for choice in found["config"]["agents"] if choice["name"] == "trend")
+    name, value = next(iter(trend["parameters"].items()))
+    changes = (
+        ("funds", "config", "set", "demo", collar),
+        ("agents", "configure", "trend", f"{name}={value:g}", "--weight", f"{trend['weight']:g}"),
+    )
+    for change in changes:
+        assert f"version {found['config_version']}, unchanged" in fleet.run("trader", *change).out
+    changed = fleet.run("trader", "funds", "config", "set", "demo", "limits.price_collar=0.07").out
+    assert f"version {found['config_version'] + 1}, from the next bar on" in changed
+    assert fleet.run("trader", "funds", "config", "rollback", "demo", str(found["config_version"])).code == 0
+
+
+def test_a_fund_without_candles_is_made_with_a_warning_for_people_alone(cli: RunCli, scripted: ScriptedDaemon) -> None:
+    nothing = Reply(404, {"code": "not_found", "detail": "no candles", "status": 404})
+    late = Reply(503, {"code": "unavailable", "detail": "the venue is down", "status": 503})
+    scripted.on("POST /funds", examples.fund())
+    create = ("funds", "create", "demo", "--venue", "synthetic", "--universe", "BTC/USDT,ETH/USDT")
+    environment = {"ALPHAPULSE_URL": scripted.url, "ALPHAPULSE_API_KEY": "k"}
+    scripted.on("GET /market/candles", {"items": [], "next": None}, nothing)
+    ended = cli(*create, env=environment)
+    warning = "warning: ETH/USDT has no 4h candles on synthetic; import some before the fund is started or replayed"
+    assert (ended.code, warning in ended.err, "BTC/USDT" in ended.err) == (0, True, False)
+    scripted.on("GET /market/candles", late)
+    assert (cli(*create, env=environment).err, cli(*create, "--json", env=environment).err) == ("", "")

@@ -183,3 +183,22 @@ def test_contexts_are_added_used_listed_and_removed(cli: RunCli) -> None:
     assert cli("context", "remove", "two", "--yes").code == 0
     assert cli("context", "list", "-q").out == "one\n"
     assert cli("context", "use", "two").code == 5
+
+
+def test_the_list_says_as_whom_and_in_which_tenant(cli: RunCli, home: Path) -> None:
+    url, public = "http://127.0.0.1:1", "ap_0123456789ab"
+    named = {
+        "admin": Context(url, api_key=f"{public}_{'x' * 43}", tenant="acme"),
+        "sam": Context(url, token="t.o.k", user="sam@a.example", user_tenant="alpha"),
+        "old": Context(url, user="ann@a.example", user_tenant="alpha"),
+    }
+    edit(home / "config" / "alphapulse" / "contexts.toml", lambda _: Contexts("sam", named))
+    shown = cli("context", "list").out
+    assert [line.split() for line in shown.splitlines()] == [
+        ["NAME", "DAEMON", "AS", "TENANT"],
+        ["admin", url, "api", "key", public, "acme"],
+        ["*", "sam", url, "login", "sam@a.example", "alpha"],
+        ["old", url, "-", "-"],
+    ]
+    whole = cli("context", "list", "--json").out
+    assert [word in shown + whole for word in ("xxx", "t.o.k")] == [False, False]

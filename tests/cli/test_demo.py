@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,13 +48,14 @@ _ENTRY = "from alphapulse.cli.main import run; import sys; sys.exit(run())"
 
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """A demo whose temporary folders lie under ``folder``."""
+    """A demo whose temporary folders lie under ``folder``. more: variables of its environment."""
 
     home: Path
     folder: Path
+    more: dict[str, str] = field(default_factory=dict[str, str])
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = plain_environment(self.home, {"TMPDIR": str(self.folder)})
+        environment = plain_environment(self.home, {"TMPDIR": str(self.folder), **self.more})
         return subprocess.Popen(
             [sys.executable, "-c", _ENTRY, "demo", *arguments],
             env=environment,
@@ -212,6 +213,15 @@ def test_a_kept_demo_can_be_looked_around_in_and_stopped(playground: Playground,
         stopped = cli("daemon", "stop", "--data-directory", str(data))
     assert stopped.code == 0
     assert process.locked_by(data) is None
+    assert f"Stop it with: alphapulse daemon stop --data-directory {data}\n" in ended.err
+    said = re.search(r"^Then nothing is left after: (.+)$", ended.err, re.MULTILINE)
+    assert said is not None
+    first, second, last = said[1].split(" && ")
+    for command in (first, second):
+        assert cli(*command.removeprefix("alphapulse ").split()).code == 0
+    subprocess.run(last.split(), check=True)
+    assert load(contexts_file(plain_environment(playground.home))).named == {}
+    wait_for(lambda: playground.leftovers() == [])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -199,6 +199,21 @@ def test_a_password_is_typed_twice_at_a_terminal(fleet: Fleet) -> None:
     assert fleet.run("owner", *login, stdin=f"{first}\n").code == 0
 
 
+def test_a_second_person_logs_in_to_a_context_of_their_own(fleet: Fleet) -> None:
+    person, password = f"p{uuid4().hex[:8]}", f"{uuid4().hex}\n"
+    names: list[str] = []
+    for domain in ("a.example", "b.example", "a.example"):
+        login = ("login", fleet.url, "--email", f"{person}@{domain}", "--password-stdin", "-q")
+        fleet.run("owner", "members", "add", f"{person}@{domain}", "--password-stdin", stdin=password)
+        names.append(fleet.run("owner", *login, stdin=password).out.strip())
+    host = fleet.url.removeprefix("http://").replace(".", "-").replace(":", "-")
+    assert names == [f"{person}-{host}", f"{person}-{host}-demo", f"{person}-{host}"]
+    assert [fleet.json(name, "whoami")["actor"][-9:] for name in names[:2]] == ["a.example", "b.example"]
+    here = ("login", "--email", f"{person}@b.example", "--password-stdin", "-q")
+    assert fleet.run("trader", *here, stdin=password).out == "trader-demo\n"
+    assert fleet.json("trader", "whoami")["actor"] == "trader@demo.example"
+
+
 def typed(fleet: Fleet, person: str, arguments: list[str], lines: list[str]) -> str:
     """What the terminal showed; each line is typed when the command asks for it."""
     leader, follower = pty.openpty()

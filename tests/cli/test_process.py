@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
 from alphapulse.cli import process
+from alphapulse.cli.context import Context, Contexts, contexts_file, edit
 from alphapulse.errors import Misconfigured
-from tests.cli.conftest import Fleet, RunCli
+from tests.cli.conftest import Fleet, RunCli, plain_environment
 
 
 def pretend(directory: Path, pid: int, *, state_pid: int | None = None) -> None:
@@ -78,6 +80,40 @@ def test_a_file_as_data_directory_is_named_with_the_way_out(cli: RunCli, tmp_pat
     assert "fix: " in ended.err
 
 
+#: Where not even root may make anything; Linux has them.
+CLOSED = [Path("/proc/alphapulse"), Path("/sys/alphapulse")]
+
+
+@pytest.mark.parametrize("directory", CLOSED, ids=str)
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_a_data_directory_that_nobody_can_make_is_named_without_a_trace(
+    cli: RunCli, directory: Path, verb: str
+) -> None:
+    if not directory.parent.is_dir():
+        pytest.skip(f"{directory.parent} is not on this system")
+    ended = cli("daemon", verb, "--data-directory", str(directory))
+    assert (ended.code, ended.out) == (1, "")
+    first, fix = ended.err.splitlines()
+    assert re.fullmatch(rf"error: .*{directory} cannot be .*: [A-Z].*", first)
+    assert fix.startswith("fix: ")
+
+
+@pytest.mark.parametrize("verb", ["start", "run", "status", "logs", "stop"])
+def test_a_data_directory_of_somebody_else_is_named_without_a_trace(cli: RunCli, tmp_path: Path, verb: str) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    for name in ("daemon.pid", "daemon.log"):
+        (directory / name).touch(mode=0o400)
+    directory.chmod(0o500)
+    (directory / "daemon.log").chmod(0)
+    if os.access(directory, os.W_OK):
+        pytest.skip("whoever runs this may write everywhere")
+    ended = cli("daemon", verb, "--data-directory", str(directory))
+    assert ended.code == 1
+    assert re.match(rf"error: .*{directory} cannot be ", ended.err)
+    assert "\nfix: " in ended.err
+
+
 def test_a_start_that_asks_for_another_address_is_a_conflict_and_any_other_start_is_none(
     cli: RunCli, tmp_path: Path
 ) -> None:
@@ -96,9 +132,10 @@ def test_a_start_that_asks_for_another_address_is_a_conflict_and_any_other_start
 
 @pytest.mark.timeout(240)
 def test_a_wrong_key_of_the_environment_is_told_as_such(fleet: Fleet) -> None:
-    ended = fleet.run("trader", "whoami", env={"ALPHAPULSE_API_KEY": "ap_wrong"})
-    assert ended.code == 4
-    assert "in the variable ALPHAPULSE_API_KEY" in ended.err
+    for command in (["whoami"], ["events", "tail"], ["events", "tail", "--no-follow"]):
+        ended = fleet.run("trader", *command, env={"ALPHAPULSE_API_KEY": "ap_wrong"})
+        assert ended.code == 4
+        assert "in the variable ALPHAPULSE_API_KEY" in ended.err
 
 
 def test_a_daemon_without_a_log_says_so(cli: RunCli, tmp_path: Path) -> None:
@@ -118,3 +155,19 @@ def test_a_wrong_setting_is_named(cli: RunCli) -> None:
     ended = cli("config", "validate", env={"ALPHAPULSE_PORT": "99999999"})
     assert ended.code == 1
     assert "port" in ended.err
+
+
+def test_a_start_says_how_to_reach_a_daemon_that_is_not_the_current_context(cli: RunCli, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    pretend(data, os.getpid())
+    state = data / "daemon.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "context": "local-data"}))
+    named = {name: Context("http://127.0.0.1:1", api_key="k") for name in ("far", "local-data")}
+    edit(contexts_file(plain_environment(tmp_path)), lambda _: Contexts("far", named))
+    start = ("daemon", "start", "--data-directory", str(data))
+    hint = "Commands go on talking to context far: reach this daemon with --context local-data."
+    with (data / "daemon.pid").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert hint in cli(*start).err
+        assert "--context" not in cli("--context", "local-data", *start).err

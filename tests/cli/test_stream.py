@@ -18,6 +18,7 @@ from alphapulse.domain import wire
 from alphapulse.domain.events import Event, EventKind
 from alphapulse.errors import DaemonUnreachable, Forbidden, Unauthenticated
 from tests.cli.examples import AT
+from tests.cli.scripted import Reply, ScriptedDaemon
 
 Script = Callable[[ServerConnection, dict[str, Any]], Awaitable[None]]
 
@@ -90,6 +91,38 @@ async def test_a_login_that_ended_is_not_tried_again(code: int, kind: type[Excep
         async with streaming(script) as url, aclosing(follow(Target(url, "k"))) as stream:
             async for _ in stream:
                 pass
+
+
+KEY = "ALPHAPULSE_API_KEY"
+
+
+async def refusal(url: str, variable: str) -> Unauthenticated:
+    with pytest.raises(Unauthenticated) as raised:
+        async with aclosing(follow(Target(url, "ap_k", variable=variable))) as stream:
+            async for _ in stream:
+                pass
+    return raised.value
+
+
+async def test_a_refused_key_of_the_environment_is_told_as_such_however_the_stream_refuses_it() -> None:
+    problem = {"code": "unauthenticated", "status": 401, "detail": "the API key is unknown", "request_id": "req-9"}
+
+    async def close(link: ServerConnection, _message: dict[str, Any]) -> None:
+        await link.close(4401, "revoked")
+
+    async def say(link: ServerConnection, _message: dict[str, Any]) -> None:
+        await link.send(json.dumps({"type": "error", **problem}))
+        await link.wait_closed()
+
+    with ScriptedDaemon() as door:
+        door.on("GET /ws", Reply(401, problem))
+        async with streaming(close) as closing, streaming(say) as saying:
+            for url in (closing, saying, door.url):
+                named, other = await refusal(url, KEY), await refusal(url, "")
+                assert named.message == f"{url} refuses the API key in the variable {KEY}"
+                assert KEY in named.fix
+                assert KEY not in other.message
+                assert named.request_id == other.request_id
 
 
 async def test_an_error_of_the_daemon_is_raised_as_itself() -> None:

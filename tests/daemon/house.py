@@ -29,6 +29,7 @@ from alphapulse.daemon.services import Services
 from alphapulse.domain.tenancy import Role, Tenant
 from alphapulse.market.catalogue import Catalogue
 from alphapulse.market.service import Market
+from alphapulse.sealing import Seal
 from alphapulse.settings import Settings, load
 from alphapulse.tenancy.passwords import Passwords
 
@@ -116,6 +117,7 @@ def build_house(
         queue=queue,
         schedule=schedule,
         passwords=Passwords(2, hasher),
+        seal=Seal.from_file(directory / "master.key"),
     )
     return build_services(settings, parts)
 

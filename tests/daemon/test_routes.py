@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from alphapulse.domain.audit import ChainedEvent
 from alphapulse.domain.decisions import Decision, Explanation
 from alphapulse.domain.events import Event
@@ -18,7 +20,7 @@ from alphapulse.domain.risk import Halt
 from alphapulse.domain.signals import AgentInfo, Signal
 from alphapulse.domain.tenancy import ApiKey, Member, Role, Tenant
 from alphapulse.domain.wire import decode
-from tests.daemon.house import House
+from tests.daemon.house import VENUE, House
 
 SYMBOL = "BTC/USDT"
 SERIES = f"venue=bench&symbol={SYMBOL}&timeframe=4h"
@@ -172,6 +174,67 @@ async def test_a_replay_is_queued_as_a_job_and_shown(house: House) -> None:
     assert len(await desk.list(Decision, "/decisions?fund=momentum")) == 5
     assert (await desk.one(Performance, "GET", "/portfolio/performance?fund=momentum")).ledger_balanced
     assert await desk.list(Signal, "/agents/signals?limit=5") == []
+
+
+async def test_live_orders_are_those_that_may_still_trade(house: House) -> None:
+    desk = await traded(house)
+    body = {"fund": "momentum", "symbol": SYMBOL, "side": "buy", "quantity": "1"}
+    filled = await desk.one(Order, "POST", "/trades", body, 201, **{"Idempotency-Key": "a"})
+    limited = {**body, "limit_price": "95"}
+    resting, withdrawn = [
+        await desk.one(Order, "POST", "/trades", {**limited, "quantity": amount}, 201, **{"Idempotency-Key": amount})
+        for amount in ("1", "2")
+    ]
+    await desk.one(Order, "POST", f"/orders/{withdrawn.id}/cancel")
+    large = await desk.one(Order, "POST", "/trades", {**body, "quantity": "300"}, 201, **{"Idempotency-Key": "b"})
+    assert (filled.status, resting.status, large.status) == ("filled", "open", "partially_filled")
+    for query in ("", "&fund=momentum"):
+        found = await desk.list(Order, f"/orders?status=live{query}")
+        assert [order.id for order in found] == [large.id, resting.id]
+    refused = await house.ask("GET", "/orders?status=alive", headers=desk.headers)
+    assert (refused.status_code, "live" in refused.json()["fix"]) == (422, True)
+
+
+async def test_a_position_is_closed_at_a_limit_price_through_the_same_checks(house: House) -> None:
+    desk = await traded(house)
+    order = {"fund": "momentum", "symbol": SYMBOL, "side": "buy", "quantity": "2"}
+    await desk.one(Order, "POST", "/trades", order, 201, **{"Idempotency-Key": "a"})
+    close = {"fund": "momentum", "symbol": SYMBOL}
+    far = await house.ask(
+        "POST",
+        "/positions/close",
+        {**close, "limit_price": "200"},
+        headers={**desk.headers, "Idempotency-Key": "b"},
+    )
+    assert (far.status_code, far.json()["denials"][0].partition(":")[0]) == (409, "PRICE_COLLAR")
+    at_limit = {**close, "limit_price": "105"}
+    resting = await desk.one(Order, "POST", "/positions/close", at_limit, 201, **{"Idempotency-Key": "c"})
+    request = resting.request
+    assert (request.type, request.limit_price, request.quantity, resting.status) == ("limit", 105, 2, "open")
+    again = await desk.one(Order, "POST", "/positions/close", at_limit, 200, **{"Idempotency-Key": "c"})
+    assert again.id == resting.id
+    for body in (close, {**close, "limit_price": "104"}):
+        other = await house.ask("POST", "/positions/close", body, headers={**desk.headers, "Idempotency-Key": "c"})
+        assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+    for price in (105, "0", "-1"):
+        wrong = await house.ask(
+            "POST",
+            "/positions/close",
+            {**close, "limit_price": price},
+            headers={**desk.headers, "Idempotency-Key": "d"},
+        )
+        assert wrong.status_code == 422
+
+
+@pytest.mark.parametrize(("venue", "clock"), [("bench", "catalogue"), (VENUE, "wall")])
+async def test_an_order_by_hand_is_judged_by_the_clock_of_its_venue(house: House, venue: str, clock: str) -> None:
+    desk = await traded(house)
+    await house.fund(desk.headers, "second", venue=venue, universe=[SYMBOL])
+    body = {"fund": "second", "symbol": SYMBOL, "side": "buy", "quantity": "0.1"}
+    placed = await desk.one(Order, "POST", "/trades", body, 201, **{"Idempotency-Key": "a"})
+    checks = (await desk.one(Explanation, "GET", f"/orders/{placed.id}/explain")).checks
+    (stale,) = (check for check in checks if check.code == "STALE_MARKET_DATA")
+    assert stale.detail.endswith(f" clock={clock}")
 
 
 async def test_a_halt_stops_orders_until_it_is_lifted(house: House) -> None:

@@ -186,6 +186,16 @@ def test_what_is_held_counts_at_the_last_price_in_both_limits_on_exposure() -> N
     assert checks["GROSS_EXPOSURE_LIMIT"].detail.startswith("gross=291 ")
 
 
+def test_figures_are_told_to_eight_decimals_and_the_age_of_a_price_with_its_clock() -> None:
+    verdict = judged(order("0.001", limit="33.3333333333"), replace(situation(), clock="wall"))
+    details = {check.code: check.detail for check in verdict.checks}
+    assert details["NOTIONAL_EXCEEDS_MAX_PER_ORDER"] == "notional=0.03333333 max=1000000"
+    assert details["NOTIONAL_EXCEEDS_FREE_BALANCE"] == "notional=0.03333333 free=9950.24875622 asset=USDT"
+    assert details["POSITION_LIMIT"] == "position=0.03333333 max=5000"
+    assert details["GROSS_EXPOSURE_LIMIT"] == "gross=0.03333333 max=10000"
+    assert details["STALE_MARKET_DATA"] == "age_s=0 max_s=7200 as_of=2024-01-01T00:00:00Z clock=wall"
+
+
 def test_a_sale_is_never_held_up_by_the_limits_on_exposure() -> None:
     limits = RiskLimits(max_position_fraction=Decimal("0.01"), max_gross_exposure=Decimal("0.01"))
     assert judged(order("5", side=Side.SELL), situation(held={"BTC/USDT": "10"}, limits=limits)).approved

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -26,6 +27,7 @@ from alphapulse.ports.database import Row
 from alphapulse.ports.exchange import Exchange
 from alphapulse.quant.simulation import PaperRules
 from alphapulse.quant.window import Window
+from alphapulse.trading.account import orders_of_account
 from alphapulse.trading.books import Books
 from alphapulse.trading.cycle import Cycle
 from alphapulse.trading.desk import Desk
@@ -78,7 +80,9 @@ class Floor:
             telemetry=telemetry,
             registry=Registry({"weathervane": Weathervane()}),
         )
-        self.paper = PaperExchange(self.market.candles, self.market.instruments, self.rules)
+        self.paper = PaperExchange(
+            self.market.candles, self.market.instruments, partial(orders_of_account, database), self.rules
+        )
         self.desk = Desk(
             database=database,
             clock=clock,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 from aiohttp import web
 
+from alphapulse.clock import Clock
 from alphapulse.domain.market import Timeframe
 from alphapulse.quant.resample import resample
 from alphapulse.quant.window import Window
@@ -20,15 +25,25 @@ COINBASE_FRAMES = {
     "ONE_DAY": Timeframe.D1,
 }
 
+#: What high, close and volume of a forming bar are multiplied by.
+FORMING = 3.0
+
 
 @dataclass
 class PublicApi:
-    """recorded: one-hour bars of BTC against the venue's dollar, the newest of them still forming.
+    """recorded: bars of BTC against the venue's dollar, the newest of them still forming. others: of other coins, which
+    Binance lists as well.
 
+    clock: with one, bars that open after its time are not there yet, and the one that forms then has a high, close and
+    volume far from those that it will end with. late_after: nothing that closes after it is there, not even forming.
     requests: paths in the order of arrival. answer: replaces the answers of the candle route while it is set.
+    stall: requests for candles are never answered.
     """
 
     recorded: Window
+    others: Mapping[str, Window] = field(default_factory=dict[str, Window])
+    clock: Clock | None = None
+    late_after: datetime | None = None
     requests: list[str] = field(default_factory=list[str])
     answer: Callable[[], web.StreamResponse] | None = None
     stall: bool = False
@@ -64,8 +79,10 @@ class PublicApi:
 
         return respond
 
-    def _rows(self, timeframe: Timeframe, first_ms: int, last_ms: int) -> list[tuple[int, list[str]]]:
-        bars = resample(self.recorded, timeframe)
+    def _rows(
+        self, timeframe: Timeframe, first_ms: int, last_ms: int, coin: str = "BTC"
+    ) -> list[tuple[int, list[str]]]:
+        bars = self._shown(resample(self.others.get(coin, self.recorded), timeframe))
         columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
         return [
             (int(bars.open_ms[i]), [repr(float(column[i])) for column in columns])
@@ -73,9 +90,24 @@ class PublicApi:
             if first_ms <= bars.open_ms[i] <= last_ms
         ]
 
+    def _shown(self, bars: Window) -> Window:
+        if self.late_after is not None:
+            return bars.until(self.late_after)
+        if self.clock is None:
+            return bars
+        now = self.clock.now()
+        shown = bars.until(bars.timeframe.floor(now) + bars.timeframe.length)
+        if len(shown) and shown.closed_at(-1) > now:
+            far = np.ones(len(shown))
+            far[-1] = FORMING
+            high, close, volume = shown.high * far, shown.close * far, shown.volume * far
+            shown = replace(shown, high=high, close=close, volume=volume)
+        return shown
+
     def _binance(self, request: web.Request) -> Any:
         frame = Timeframe(request.query["interval"])
-        rows = self._rows(frame, int(request.query["startTime"]), int(request.query.get("endTime", 2**62)))
+        first, last = int(request.query["startTime"]), int(request.query.get("endTime", 2**62))
+        rows = self._rows(frame, first, last, request.query["symbol"].removesuffix("USDT"))
         return [
             [at, *cells, at + frame.milliseconds - 1, "0", 1, "0", "0", "0"]
             for at, cells in rows[: int(request.query.get("limit", 500))]
@@ -117,8 +149,9 @@ class PublicApi:
             "filters": filters,
             "permissions": ["SPOT"],
         }
+        more = [{**listed, "symbol": f"{coin}USDT", "baseAsset": coin} for coin in self.others]
         halted = {**listed, "symbol": "LUNAUSDT", "baseAsset": "LUNA", "status": "BREAK"}
-        return web.json_response({"timezone": "UTC", "symbols": [listed, halted]})
+        return web.json_response({"timezone": "UTC", "symbols": [listed, *more, halted]})
 
     async def _coinbase_instruments(self, request: web.Request) -> web.Response:
         if request.query.get("product_type") == "FUTURE":
@@ -161,3 +194,19 @@ class PublicApi:
             "leverage_sell": [],
         }
         return web.json_response({"error": [], "result": {"XXBTZUSD": pair}})
+
+
+@contextmanager
+def in_background(api: PublicApi) -> Generator[PublicApi]:
+    """Serves from a thread of its own, for tests that wait for other processes without an event loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="public-api")
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(api.start(), loop).result(10)
+        yield api
+    finally:
+        asyncio.run_coroutine_threadsafe(api.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

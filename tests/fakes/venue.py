@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from alphapulse.domain.funds import Fund
 from alphapulse.domain.orders import Order, VenueReport, VenueState
 from alphapulse.errors import Unavailable, UnknownOutcome
 from alphapulse.ports.exchange import Exchange
@@ -47,7 +48,7 @@ class Venue:
         self.taken: list[str] = []
         self.rejected: set[str] = set()
         self.asked = 0
-        self._paper = paper
+        self._paper = self._account = paper
         self._submits = list(submits)
         self._reports = list(reports)
         self._cancels = list(cancels)
@@ -56,6 +57,10 @@ class Venue:
     @property
     def visibility(self) -> timedelta:
         return timedelta(seconds=1)
+
+    def of(self, fund: Fund) -> Venue:
+        self._account = self._paper.of(fund)
+        return self
 
     async def submit(self, order: Order, as_of: datetime) -> VenueReport:
         if self._watch is not None:
@@ -81,12 +86,12 @@ class Venue:
         manner = self._cancels.pop(0) if self._cancels else Manner.FAIR
         _before(manner)
         _after(manner)
-        return await self._paper.cancel(order, as_of)
+        return await self._account.cancel(order, as_of)
 
     async def _known(self, order: Order, as_of: datetime) -> VenueReport:
         if order.client_order_id in self.rejected:
             return VenueReport("", VenueState.REJECTED, (), "insufficient funds")
-        return await self._paper.submit(order, as_of)
+        return await self._account.submit(order, as_of)
 
 
 def _before(manner: Manner) -> None:

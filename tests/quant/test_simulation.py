@@ -104,6 +104,26 @@ def test_a_market_order_expires_after_its_last_bar() -> None:
     assert (over.quantity, over.expired) == (Decimal(2), True)
 
 
+def test_what_other_orders_took_from_a_bar_is_not_there_any_more() -> None:
+    rules = replace(FREE, volume_share=Decimal("0.1"))
+    taken = {START + timedelta(hours=1): Decimal("0.7"), START + timedelta(hours=2): Decimal(2)}
+    done = execute(market("2"), bars(*[flat(100, 10)] * 4), BTC, rules, taken=taken)
+    assert [(fill.quantity, fill.at.hour) for fill in done.fills] == [
+        (Decimal("0.3"), 1),
+        (Decimal(1), 3),
+        (Decimal("0.7"), 4),
+    ]
+
+
+def test_what_was_booked_stands_and_only_other_bars_fill_the_rest() -> None:
+    rules = replace(FREE, volume_share=Decimal("0.1"))
+    (first, second) = execute(market("2"), bars(flat(100, 3), flat(100, 10)), BTC, rules).fills
+    assert (first.quantity, second.quantity) == (Decimal("0.3"), Decimal(1))
+    done = execute(market("2"), bars(*[flat(100, 10)] * 3), BTC, rules, booked=(first, second))
+    assert done.fills[:2] == (first, second)
+    assert [fill.quantity for fill in done.fills[2:]] == [Decimal("0.7")]
+
+
 def test_a_bar_without_volume_fills_nothing() -> None:
     assert execute(market("1"), bars(flat(100, 0)), BTC, FREE).fills == ()
 

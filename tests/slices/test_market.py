@@ -15,6 +15,7 @@ import pytest
 from alphapulse.adapters.market_data.synthetic import SYMBOLS, SyntheticMarketData
 from alphapulse.clock import ManualClock
 from alphapulse.domain.market import Instrument, Series, Timeframe
+from alphapulse.domain.money import book
 from alphapulse.domain.portfolio import Price
 from alphapulse.errors import InvalidInput, Misconfigured, NotFound, TryAgain, Unavailable
 from alphapulse.market.catalogue import Catalogue
@@ -111,8 +112,8 @@ async def test_prices_are_the_last_closes_with_their_times(tmp_path: Path) -> No
     at = START + 30 * BAR
     prices = await market_of(tmp_path).prices("binance", ["BTC/USDT", "ETH/USDT", "XRP/USDT"], Timeframe.H4, at)
     assert prices == {
-        "BTC/USDT": Price(to_price(WINDOW.close[29]), at),
-        "ETH/USDT": Price(to_price(WINDOW.close[19]), START + 20 * BAR),
+        "BTC/USDT": Price(book(to_price(WINDOW.close[29])), at),
+        "ETH/USDT": Price(book(to_price(WINDOW.close[19])), START + 20 * BAR),
     }
 
 

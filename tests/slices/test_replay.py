@@ -31,7 +31,7 @@ ANN = "ann@example.com"
 HOUR = timedelta(hours=1)
 END = START + BARS * HOUR
 #: Thin bars, so that orders rest, fill in parts and expire while processes die around them.
-THIN = PaperRules(volume_share=Decimal("0.01"), market_bars=3)
+THIN = PaperRules(volume_share=Decimal("0.06"), market_bars=3)
 
 
 async def finished(floor: Floor) -> list[str]:

@@ -8,11 +8,16 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 
 from alphapulse.client.connection import Target
+from alphapulse.domain.orders import OrderStatus
+from alphapulse.errors import Unauthenticated
 from alphapulse.tui.source import DaemonSource
+from tests.cli import examples
+from tests.cli.scripted import ScriptedDaemon
 
 
 @contextmanager
@@ -52,3 +57,26 @@ async def test_the_newest_event_is_found_without_reading_all_of_them(newest: int
         assert await source.head() == newest
         await source.close()
         assert len(asked) <= 2 * newest.bit_length() + 2
+
+
+async def test_open_orders_are_asked_for_as_live_ones_and_read_to_the_end() -> None:
+    first, last = examples.order(OrderStatus.OPEN), examples.order(OrderStatus.UNKNOWN, UUID(int=1))
+    with ScriptedDaemon() as daemon:
+        daemon.on("GET /orders", {"items": [first], "next": "c1"}, {"items": [last], "next": None})
+        source = DaemonSource(Target(daemon.url))
+        assert list(await source.live_orders("momentum")) == [first, last]
+        await source.close()
+        asked = [one.query for one in daemon.asked]
+    assert [(query["fund"], query["status"], query.get("before")) for query in asked] == [
+        ("momentum", "live", None),
+        ("momentum", "live", "c1"),
+    ]
+
+
+async def test_a_stream_that_refuses_the_key_of_the_environment_names_the_variable() -> None:
+    with ScriptedDaemon() as daemon:
+        daemon.problem("GET /ws", 401, "unauthenticated", "the API key is unknown")
+        source = DaemonSource(Target(daemon.url, "ap_wrong", variable="ALPHAPULSE_API_KEY"))
+        with pytest.raises(Unauthenticated, match="in the variable ALPHAPULSE_API_KEY"):
+            await anext(aiter(source.follow(0)))
+        await source.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from alphapulse.adapters.exchange.paper import PaperExchange
@@ -23,10 +24,12 @@ from alphapulse.ports.database import Database
 from alphapulse.ports.queue import Queue
 from alphapulse.ports.telemetry import Telemetry
 from alphapulse.quant.simulation import PaperRules
+from alphapulse.sealing import Seal
 from alphapulse.tenancy.logins import Logins
 from alphapulse.tenancy.passwords import Passwords
 from alphapulse.tenancy.service import Tenancy
 from alphapulse.tenancy.tokens import Signer
+from alphapulse.trading.account import orders_of_account
 from alphapulse.trading.books import Books
 from alphapulse.trading.cycle import Cycle
 from alphapulse.trading.desk import Desk
@@ -49,6 +52,7 @@ class Parts:
     queue: Queue
     schedule: Schedule
     passwords: Passwords
+    seal: Seal
 
 
 def build_services(settings: Settings, parts: Parts) -> Services:
@@ -64,7 +68,9 @@ def build_services(settings: Settings, parts: Parts) -> Services:
     recorder = Recorder(database)
     registry = load_registry(tomllib.loads((packaged_config() / "agents.toml").read_text(encoding="utf-8")))
     agents = Agents(database=database, market=market, clock=clock, telemetry=telemetry, registry=registry)
-    paper = PaperExchange(candles=market.candles, instruments=market.instruments, rules=_paper_rules(settings))
+    paper = PaperExchange(
+        market.candles, market.instruments, partial(orders_of_account, database), _paper_rules(settings)
+    )
     desk = Desk(database=database, exchanges={FundMode.PAPER: paper}, market=market, clock=clock, telemetry=telemetry)
     cycle = Cycle(database=database, market=market, agents=agents, desk=desk, clock=clock, telemetry=telemetry)
     stream = Stream(

@@ -31,6 +31,7 @@ from alphapulse.market.service import Market
 from alphapulse.ports.market_data import MarketData
 from alphapulse.ports.queue import JobFunction
 from alphapulse.ports.telemetry import Telemetry
+from alphapulse.sealing import Seal
 from alphapulse.tenancy.passwords import Passwords
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def _assemble(
         queue=queue,
         schedule=schedule,
         passwords=passwords,
+        seal=Seal.from_file(settings.master_key_file or settings.data_directory / "master.key"),
     )
     services = build_services(settings, parts)
     cycle = CycleJob(

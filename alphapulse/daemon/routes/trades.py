@@ -34,8 +34,11 @@ class NewOrder(Body):
 
 
 class Closing(Body):
+    """Without limit_price at the market. limit_price: quote currency per unit."""
+
     fund: Line
     symbol: Line
+    limit_price: Money | None = None
 
 
 async def place(
@@ -66,11 +69,16 @@ async def positions(call: Annotated[Call, allow(Permission.FUNDS_READ)], fund: s
 async def close(
     call: Annotated[Call, allow(Permission.ORDERS_WRITE)], body: Closing, idempotency_key: Key = None
 ) -> Response:
-    """Sell all that a fund holds of a symbol, at the market."""
+    """Sell all that a fund holds of a symbol, at the market or at a limit price."""
     key = _parsed(idempotency_key)
     fund = await call.services.funds.get(call.tenant_id, body.fund)
     placed = await call.services.desk.close_position(
-        fund, body.symbol, key=key, as_of=await newest_close(call.services, fund), actor=call.caller.actor
+        fund,
+        body.symbol,
+        limit_price=body.limit_price,
+        key=key,
+        as_of=await newest_close(call.services, fund),
+        actor=call.caller.actor,
     )
     return _given(placed.order, repeated=placed.repeated)
 
