@@ -10,6 +10,7 @@ make_tenant    ``await make_tenant(database, "acme")`` stores a tenant and gives
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
@@ -28,6 +29,12 @@ from alphapulse.adapters.database.urls import DatabaseUrls
 from alphapulse.clock import SystemClock
 
 MakeTenant = Callable[..., Awaitable[UUID]]
+
+
+def pytest_configure() -> None:
+    """A run started in the background ignores Ctrl-C, and so would every process that its tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Server:
