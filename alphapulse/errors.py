@@ -10,7 +10,10 @@ AlphaPulseError
 │   ├── Conflict                the thing is in a state that does not allow this
 │   │   ├── AlreadyExists       the name or id is taken
 │   │   └── IdempotencyMismatch the same key came with another request
+│   ├── TierLimitReached        the tenant's tier includes no more of this: names the tier that does
 │   ├── InputNeeded             a question must be answered, and nobody can be asked
+│   │   ├── CodeNeeded          the password is right, and a code of the authenticator is asked for
+│   │   └── PolicyNotAccepted   the privacy policy in force must be read and accepted first
 │   └── LimitBreached           a risk limit or a halt stands against it: carries every denial
 ├── TryAgain                    nothing is wrong with the request; repeat it later
 │   ├── Unavailable             a part we need does not answer (database, venue, provider)
@@ -101,6 +104,10 @@ class LimitBreached(Refused):
         self.denials = denials
 
 
+class TierLimitReached(Refused):
+    code = "tier_limit_reached"
+
+
 class TryAgain(AlphaPulseError):
     code = "try_again"
     retryable = True
@@ -148,3 +155,13 @@ class InputNeeded(Refused):
     """No terminal, or --no-input: the fix names the option that answers in advance."""
 
     code = "input_needed"
+
+
+class CodeNeeded(InputNeeded):
+    code = "code_needed"
+
+
+class PolicyNotAccepted(InputNeeded):
+    """The fix names the version to accept."""
+
+    code = "policy_not_accepted"

@@ -12,7 +12,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from alphapulse.errors import Defect, Misconfigured
 
@@ -24,6 +26,7 @@ class Seal:
     """Seals and opens with one key of KEY_LENGTH bytes."""
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._cipher = AESGCM(key)
 
     @classmethod
@@ -45,6 +48,10 @@ class Seal:
                 fix="Restore the file from a backup: without it, what it sealed cannot be read again.",
             )
         return cls(key)
+
+    def derived(self, purpose: str, salt: bytes = b"") -> bytes:
+        """A further key of KEY_LENGTH bytes for one purpose (HKDF-SHA-256, RFC 5869); no way leads back."""
+        return HKDF(hashes.SHA256(), KEY_LENGTH, salt or None, purpose.encode()).derive(self._key)
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Nonce and ciphertext. context: what the value belongs to, for example ``totp:USER``."""

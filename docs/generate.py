@@ -193,7 +193,7 @@ def denial_codes(path: Path) -> list[str]:
 
 
 def api() -> str:
-    bare = SimpleNamespace(clock=None, telemetry=None, recorder=None, stream=SimpleNamespace(serve=None))
+    bare = SimpleNamespace(clock=None, telemetry=None, recorder=None, limits=None, stream=SimpleNamespace(serve=None))
     document = create_app(cast("Any", bare), Settings.model_construct()).openapi()
     parts = [
         "# HTTP API\n",

@@ -27,6 +27,10 @@ from alphapulse.adapters.database.embedded import DATABASE, EmbeddedPostgres
 from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.adapters.database.urls import DatabaseUrls
 from alphapulse.clock import SystemClock
+from alphapulse.sealing import KEY_LENGTH, Seal
+
+#: The master key of every test's database.
+SEAL = Seal(bytes(KEY_LENGTH))
 
 MakeTenant = Callable[..., Awaitable[UUID]]
 
@@ -123,14 +127,14 @@ def empty_urls(any_server: Server) -> Iterator[DatabaseUrls]:
 
 @pytest.fixture
 async def database(urls: DatabaseUrls) -> AsyncIterator[PostgresDatabase]:
-    opened = await PostgresDatabase.open(urls.app, platform_url=urls.platform)
+    opened = await PostgresDatabase.open(urls.app, platform_url=urls.platform, seal=SEAL)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
 async def any_database(any_urls: DatabaseUrls) -> AsyncIterator[PostgresDatabase]:
-    opened = await PostgresDatabase.open(any_urls.app, platform_url=any_urls.platform)
+    opened = await PostgresDatabase.open(any_urls.app, platform_url=any_urls.platform, seal=SEAL)
     yield opened
     await opened.close()
 
@@ -142,7 +146,7 @@ def make_tenant() -> MakeTenant:
         async with database.transaction(tenant_id) as tx:
             await tx.run(
                 "INSERT INTO tenants (id, slug, name, tier, state, created_at)"
-                " VALUES (%(id)s, %(slug)s, %(slug)s, 'standard', %(state)s, %(at)s)",
+                " VALUES (%(id)s, %(slug)s, %(slug)s, 'enterprise', %(state)s, %(at)s)",
                 {"id": tenant_id, "slug": slug, "state": state, "at": SystemClock().now()},
             )
         return tenant_id

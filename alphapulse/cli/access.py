@@ -11,15 +11,19 @@ from typing import Annotated
 import typer
 
 from alphapulse.cli import context as files
+from alphapulse.cli.addresses import checked
 from alphapulse.cli.context import Context
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
+from alphapulse.cli.mailed import AcceptPolicy, agreed
 from alphapulse.cli.render import Column
 from alphapulse.cli.text import NONE, time
 from alphapulse.client.api import Client
-from alphapulse.client.connection import is_loopback
-from alphapulse.domain.wire import write_time
-from alphapulse.errors import Conflict, InvalidInput, TryAgain, Unauthenticated
+from alphapulse.domain.tenancy import Token
+from alphapulse.errors import CodeNeeded, Conflict, InvalidInput, PolicyNotAccepted, TryAgain, Unauthenticated
+
+#: The shape of every key that a daemon makes: a visible prefix, then the secret.
+_API_KEY = re.compile(r"ap_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 
 context = group()
 
@@ -41,6 +45,11 @@ def login(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
     ] = False,
+    code: Annotated[
+        str | None,
+        typer.Option("--code", metavar="CODE", help="Of your authenticator, or a recovery code."),
+    ] = None,
+    accept_policy: AcceptPolicy = None,
     ca: _Ca = None,
     allow_http: _AllowHttp = False,
 ) -> None:
@@ -55,15 +64,11 @@ def login(
         sys.stdin.readline().rstrip("\r\n") if password_stdin else run.ask("Password", "--password-stdin", hidden=True)
     )
     asked = Context(current.url, ca=str(ca.resolve()) if ca else current.ca)
+    user = address.strip().lower()
+    device = files.device_of(contexts, asked.url, user)
     with Client(asked.target()) as client:
-        token = client.access.login(address, password, run.tenant)
-    written = replace(
-        asked,
-        token=token.token,
-        expires_at=write_time(token.expires_at),
-        user=address.strip().lower(),
-        user_tenant=token.tenant or "",
-    )
+        token = _enter(run, client, address, password, code=code, device=device, policy=accept_policy)
+    written = files.logged_in(replace(asked, user=user, user_tenant=token.tenant or "", device=device), token)
     if name:
         known = contexts.named.get(name)
         if known is not None and not files.is_same_login(known, written):
@@ -88,6 +93,29 @@ def login(
         ],
         key=wanted,
     )
+
+
+def _enter(
+    run: Invocation,
+    client: Client,
+    email: str,
+    password: str,
+    *,
+    code: str | None,
+    device: str,
+    policy: str | None,
+) -> Token:
+    """What the login gives; asks for what the daemon asks for."""
+    while True:
+        try:
+            return client.access.login(email, password, run.tenant, code=code, device=device, policy_version=policy)
+        except CodeNeeded:
+            code = run.ask("Code of your authenticator", "--code")
+        except PolicyNotAccepted:
+            current = client.people.policy().version
+            if policy == current:
+                raise
+            policy = agreed(run, client, current, None)
 
 
 def _context_name(run: Invocation, contexts: files.Contexts, url: str | None, current: Context, email: str) -> str:
@@ -120,7 +148,7 @@ def logout(ctx: typer.Context) -> None:
         run.output.note("The session had already ended.")
     except TryAgain as error:
         run.output.note(f"The daemon could not be told ({error.message}); the session ends there by itself.")
-    ended = replace(chosen, token="", expires_at="")
+    ended = replace(chosen, token="", expires_at="", refresh_token="", refresh_until="")
     files.edit(run.contexts_file, lambda known: files.with_context(known, name, ended))
     run.output.record({"context": name}, [("logged out", name)], key=name)
 
@@ -156,6 +184,12 @@ def add_context(
     """Remember a daemon under a name."""
     run = invocation(ctx)
     key = sys.stdin.readline().strip() if key_stdin else ""
+    if key_stdin and not _API_KEY.fullmatch(key):
+        raise InvalidInput(
+            "the first line of stdin is empty" if not key else "the first line of stdin is not an API key",
+            field="api key",
+            fix="Pipe a key of `alphapulse keys create`, which begins with ap_.",
+        )
     added = Context(checked(url, allow_http), api_key=key, ca=str(ca.resolve()) if ca else "", tenant=run.tenant or "")
     files.edit(run.contexts_file, lambda known: files.with_context(known, name, added))
     run.output.record({"context": name, "url": added.url}, [("context", name), ("daemon", added.url)], key=name)
@@ -206,21 +240,3 @@ def remove_context(ctx: typer.Context, name: Annotated[str, typer.Argument(metav
     run.confirm(f"Forget context {name} and its key?")
     files.edit(run.contexts_file, lambda known: files.without_context(known, name))
     run.output.record({"context": name}, [("removed", name)], key=name)
-
-
-def checked(url: str, allow_http: bool) -> str:
-    """The address without a slash at its end. Raises InvalidInput unless it is https, or http on this machine."""
-    trimmed = url.rstrip("/")
-    if not re.fullmatch(r"https?://[^\s/?#@]+", trimmed):
-        raise InvalidInput(
-            f"url: {url[:80]!r} is not the address of a daemon",
-            field="url",
-            fix="Write https://HOST or http://HOST:PORT.",
-        )
-    if trimmed.startswith("http:") and not is_loopback(trimmed) and not allow_http:
-        raise InvalidInput(
-            f"url: {trimmed} would send keys in clear text to another machine",
-            field="url",
-            fix="Use https, or say --allow-http inside a tunnel.",
-        )
-    return trimmed

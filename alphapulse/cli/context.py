@@ -6,9 +6,10 @@
     url = "http://127.0.0.1:8470"
     api_key = "ap_..."
 
-Keys of a context: url, and any of api_key, token, expires_at (of the token), ca, tenant; user and user_tenant, whose
-login it holds; directory, in a context that a daemon of this machine wrote for its data directory. The environment goes
-first: ALPHAPULSE_CONTEXT names a context; ALPHAPULSE_URL, ALPHAPULSE_API_KEY and ALPHAPULSE_TENANT replace its parts. A
+Keys of a context: url, and any of api_key, token, expires_at (of the token), refresh_token (good for one next token),
+refresh_until, ca, tenant; user and user_tenant, whose login it holds; device, by which the daemon knows this machine;
+directory, in a context that a daemon of this machine wrote for its data directory. The environment goes first:
+ALPHAPULSE_CONTEXT names a context; ALPHAPULSE_URL, ALPHAPULSE_API_KEY and ALPHAPULSE_TENANT replace its parts. A
 context's credential is never sent to an address that the environment put in its place.
 """
 
@@ -23,10 +24,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from alphapulse.client.connection import Target
+from alphapulse.domain.wire import write_time
 from alphapulse.errors import InvalidInput, Misconfigured, NotFound, Unauthenticated
+
+if TYPE_CHECKING:
+    from alphapulse.domain.tenancy import Token
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _KEY = re.compile(r"ap_[0-9a-f]{12}(?=_)")
@@ -34,16 +39,20 @@ _KEY = re.compile(r"ap_[0-9a-f]{12}(?=_)")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """api_key or token: what the daemon is shown. expires_at: of the token, ISO 8601. ca: path of a PEM file.
+    """api_key or token: what the daemon is shown. expires_at, refresh_until: ISO 8601. ca: path of a PEM file.
 
-    tenant: the one a platform admin acts in, told to the daemon. user, user_tenant: e-mail and tenant of a login.
-    directory: data directory of the daemon that keeps this context.
+    refresh_token: spent by its use. device: shown at the next login of ``user`` at this daemon. tenant: the one a
+    platform admin acts in, told to the daemon. user, user_tenant: e-mail and tenant of a login. directory: data
+    directory of the daemon that keeps this context.
     """
 
     url: str
     api_key: str = ""
     token: str = ""
     expires_at: str = ""
+    refresh_token: str = ""
+    refresh_until: str = ""
+    device: str = ""
     ca: str = ""
     tenant: str = ""
     user: str = ""
@@ -185,9 +194,27 @@ def choose(contexts: Contexts, environment: Mapping[str, str], name: str | None)
         context = Context(url, ca=context.ca, tenant=context.tenant)
     key = environment.get("ALPHAPULSE_API_KEY", "")
     if key:
-        context = replace(context, api_key=key, token="", expires_at="")
+        context = replace(context, api_key=key, token="", expires_at="", refresh_token="")
     tenant = environment.get("ALPHAPULSE_TENANT", "")
     return replace(context, tenant=tenant) if tenant else context
+
+
+def logged_in(context: Context, token: Token) -> Context:
+    """``context`` with what a login or a refresh gave."""
+    return replace(
+        context,
+        token=token.token,
+        expires_at=write_time(token.expires_at),
+        refresh_token=token.refresh_token,
+        refresh_until="" if token.refresh_until is None else write_time(token.refresh_until),
+        device=token.device or context.device,
+    )
+
+
+def device_of(contexts: Contexts, url: str, user: str) -> str:
+    """What the daemon at ``url`` gave this machine to be known by, at an earlier login of ``user``."""
+    known = (item.device for item in contexts.named.values() if (item.url, item.user) == (url, user) and item.device)
+    return next(known, "")
 
 
 def login_name(contexts: Contexts, wanted: str, login: Context) -> str:

@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -17,7 +18,7 @@ from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.machine import hand_over
 from alphapulse.cli.render import clean, say, warn
-from alphapulse.client.connection import Connection, Target
+from alphapulse.client.connection import Connection, Target, is_loopback
 from alphapulse.errors import AlphaPulseError, Conflict, DaemonUnreachable, Misconfigured, NotFound
 
 daemon = group()
@@ -26,16 +27,35 @@ _Data = Annotated[str | None, typer.Option("--data-directory", metavar="DIR", he
 _Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="Default: 127.0.0.1.")]
 _Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Default: 8470; 0 takes a free one.")]
 
+_Cert = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain (PEM): serves TLS 1.3 itself.")
+]
+_Key = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key (PEM). SIGHUP reads both again.")]
+
 
 @daemon.command("run")
-def run_daemon(ctx: typer.Context, host: _Host = None, port: _Port = None, data_directory: _Data = None) -> None:
+def run_daemon(
+    ctx: typer.Context,
+    host: _Host = None,
+    port: _Port = None,
+    data_directory: _Data = None,
+    tls_cert: _Cert = None,
+    tls_key: _Key = None,
+) -> None:
     """Run the daemon in the foreground."""
     directory = [f"--data-directory={data_directory}"] if data_directory else []
-    hand_over(invocation(ctx), "run", *_address(host, port), *directory)
+    hand_over(invocation(ctx), "run", *_address(host, port), *_certificate(tls_cert, tls_key), *directory)
 
 
 @daemon.command("start")
-def start(ctx: typer.Context, host: _Host = None, port: _Port = None, data_directory: _Data = None) -> None:
+def start(
+    ctx: typer.Context,
+    host: _Host = None,
+    port: _Port = None,
+    data_directory: _Data = None,
+    tls_cert: _Cert = None,
+    tls_key: _Key = None,
+) -> None:
     """Start the daemon in the background; returns when it answers."""
     run = invocation(ctx)
     directory = process.data_directory(run.environment, data_directory)
@@ -46,7 +66,7 @@ def start(ctx: typer.Context, host: _Host = None, port: _Port = None, data_direc
         _show(run, already, directory, None)
         _say_how_to_reach(run, already)
         return
-    started = process.Started(directory, _address(host, port), run.environment)
+    started = process.Started(directory, [*_address(host, port), *_certificate(tls_cert, tls_key)], run.environment)
     try:
         found = started.wait_until_up()
     except BaseException:
@@ -62,10 +82,30 @@ def _say_how_to_reach(run: Invocation, found: process.Running) -> None:
     except Misconfigured as error:
         warn(f"{error.message}: {error.fix}")
         return
-    if found.context and found.context != current:
+    if not found.context or found.context == current:
+        return
+    if run.context_name is None and not _answers(run, current):
+        files.edit(run.contexts_file, lambda known: replace(known, current=found.context or known.current))
+        run.output.note(f"Commands now talk to context {found.context}: no daemon answers in {current} any more.")
+    else:
         run.output.note(
             f"Commands go on talking to context {current}: reach this daemon with --context {found.context}."
         )
+
+
+def _answers(run: Invocation, name: str) -> bool:
+    """Whether a daemon answers in this context; one of another machine is never given up."""
+    known = run.contexts().named.get(name)
+    if known is None or not is_loopback(known.url):
+        return known is not None
+    connection = Connection(Target(known.url, ca=known.ca))
+    try:
+        connection.get("/health/live")
+    except AlphaPulseError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _insist_on_same(already: process.Running, host: str | None, port: int | None) -> None:
@@ -93,6 +133,11 @@ def _addresses(host: str) -> set[str]:
 
 def _address(host: str | None, port: int | None) -> list[str]:
     return [f"--{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
+
+
+def _certificate(cert: Path | None, key: Path | None) -> list[str]:
+    named = (("tls-cert", cert), ("tls-key", key))
+    return [f"--{name}={path.absolute()}" for name, path in named if path is not None]
 
 
 @daemon.command("stop")
@@ -123,12 +168,18 @@ def status(ctx: typer.Context, data_directory: _Data = None) -> None:
             else "Start it: `alphapulse daemon start`.",
         )
     try:
-        answer = Connection(Target(found.url)).request("GET", "/health/ready", accept=(503,))
+        answer = Connection(Target(found.url, ca=_authority(run, found))).request("GET", "/health/ready", accept=(503,))
     except AlphaPulseError as error:
         answer = {"status": f"does not answer: {error.message}", "ports": {}}
     _show(run, found, directory, cast("dict[str, Any]", answer))
     if cast("dict[str, Any]", answer).get("status") != "ready":
         raise typer.Exit(9)
+
+
+def _authority(run: Invocation, found: process.Running) -> str:
+    """The file that its certificate is checked with, as the context of this daemon names it."""
+    known = run.contexts().named.get(found.context)
+    return "" if known is None else known.ca
 
 
 def _show(run: Invocation, found: process.Running, directory: Path, health: dict[str, Any] | None) -> None:

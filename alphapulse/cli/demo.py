@@ -19,14 +19,16 @@ from alphapulse.cli.funds import first_config
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import invocation
 from alphapulse.cli.market import import_all, readable
-from alphapulse.cli.progress import bar, waiting
+from alphapulse.cli.progress import waiting
+from alphapulse.cli.replays import watch
 from alphapulse.cli.text import time as written
 from alphapulse.cli.throwaway import Throwaway, throwaway
 from alphapulse.client.api import Client
-from alphapulse.domain.funds import Fund, FundMode, Replay, ReplayState
+from alphapulse.domain.funds import Fund, FundMode, Replay
 from alphapulse.domain.market import Timeframe, parse_timeframe, parse_venue
+from alphapulse.domain.people import Invitation
 from alphapulse.domain.tenancy import Role
-from alphapulse.errors import Defect, InvalidInput, Unavailable
+from alphapulse.errors import Defect, InvalidInput
 
 if TYPE_CHECKING:
     from alphapulse.cli.demo_report import Result
@@ -40,9 +42,6 @@ _DOLLAR_SYMBOLS = {"coinbase": "BTC/USD,ETH/USD,SOL/USD", "kraken": "BTC/USD,ETH
 _SOURCE_URLS = "ALPHAPULSE_MARKET__SOURCE_URLS"
 #: How a file says which series it holds; the daemon reads it anew.
 _FILE_NAME = re.compile(rf".+_[A-Za-z0-9]+-[A-Za-z0-9]+_({'|'.join(Timeframe)})")
-#: Seconds without a bar done after which the replay counts as stuck.
-_STUCK_AFTER = 120.0
-_LOOK_EVERY = 0.1
 #: How many decisions are looked through for one that placed orders.
 _LOOK_BACK = 30
 
@@ -164,12 +163,17 @@ def provision(admin: Context) -> People:
     """The tenant with one member of each role. The passwords are nobody's: they are made up and forgotten."""
     platform = Client(admin.target())
     passwords = {role: secrets.token_urlsafe(24) for role in (Role.TENANT_ADMIN, Role.TRADER, Role.VIEWER)}
-    platform.tenancy.create_tenant(
-        TENANT, "Demo Capital", "standard", _email(Role.TENANT_ADMIN), passwords[Role.TENANT_ADMIN]
-    )
+    policy = platform.people.policy().version
+    platform.tenants.provision("Demo Capital", "enterprise", _email(Role.TENANT_ADMIN), slug=TENANT)
+
+    def join(invitation: Invitation, role: Role) -> None:
+        token = (invitation.link or "").partition("#")[2]
+        platform.people.accept(token, passwords[role], policy)
+
+    join(platform.people.invite_admin(TENANT), Role.TENANT_ADMIN)
     owner = _logged_in(admin, Role.TENANT_ADMIN, passwords)
     for role in (Role.TRADER, Role.VIEWER):
-        owner.tenancy.add_member(_email(role), role, passwords[role])
+        join(owner.people.invite(_email(role), role), role)
     trader, viewer = (_logged_in(admin, role, passwords) for role in (Role.TRADER, Role.VIEWER))
     return People(platform, owner, trader, viewer)
 
@@ -208,23 +212,7 @@ def _replay(run: Invocation, trader: Client, fund: Fund, bars: int) -> Replay:
         run.output.note(
             f"There are {replay.bars_total:,} bars, not {bars:,}: replaying from {written(replay.start_at)} on."
         )
-    moved_at = time.monotonic()
-    with bar(run, "Replaying") as shown:
-        while replay.state is ReplayState.RUNNING:
-            shown.moved(
-                replay.bars_done, replay.bars_total, replay.cursor.strftime("%Y-%m-%d") if replay.cursor else ""
-            )
-            time.sleep(_LOOK_EVERY)
-            before, replay = replay, trader.funds.replay(fund.name, replay.id)
-            moved_at = time.monotonic() if replay.bars_done > before.bars_done else moved_at
-            if time.monotonic() - moved_at > _STUCK_AFTER:
-                raise Unavailable(
-                    f"the replay stands at bar {replay.bars_done} of {replay.bars_total}",
-                    fix="Try again with fewer --bars.",
-                )
-    if replay.state is ReplayState.FAILED:
-        raise Defect(f"the replay failed: {replay.error}")
-    return replay
+    return watch(run, trader, fund.name, replay, lambda failed: Defect(f"the replay failed: {failed.error}"))
 
 
 def _result(viewer: Client, fund: Fund, wanted: Wanted, seconds: float) -> Result:
@@ -251,7 +239,7 @@ def _report(run: Invocation, result: Result, kept: str) -> None:
 
 def _keep(run: Invocation, daemon: Throwaway, owner: Client, admin: Context) -> str:
     """Leaves the daemon running, and writes a context for it; its name."""
-    key = owner.tenancy.create_key("demo", Role.TENANT_ADMIN)
+    key = owner.keys.create("demo", Role.TENANT_ADMIN)
     as_owner, as_platform = (
         Context(admin.url, api_key=key.key or "", ca=admin.ca),
         Context(admin.url, api_key=admin.api_key, ca=admin.ca),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -157,8 +159,11 @@ def _votes(views: tuple[SymbolView, ...]) -> Table:
 
 
 def _print_next(console: Console, context: str) -> None:
+    # `make demo` runs the command of its own environment, which no shell finds by name.
+    started = sys.argv[0]
+    name = started if started.endswith("/alphapulse") and not shutil.which("alphapulse") else "alphapulse"
     if context:
-        named = f"alphapulse --context {context}"
+        named = f"{name} --context {context}"
         commands = [
             (f"{named} orders explain last", "walk the last order back to the agents' numbers"),
             (f"{named} portfolio history", "the curve, bar by bar"),
@@ -166,9 +171,9 @@ def _print_next(console: Console, context: str) -> None:
         ]
     else:
         commands = [
-            ("alphapulse demo --keep", "the same, with the daemon left running to look around in"),
-            ("alphapulse demo --candles FILE...", "the same on your own candles"),
-            ("alphapulse daemon start", "a daemon to stay, with your own tenants and funds"),
+            (f"{name} demo --keep", "the same, with the daemon left running to look around in"),
+            (f"{name} demo --candles FILE...", "the same on your own candles"),
+            (f"{name} daemon start", "a daemon to stay, with your own tenants and funds"),
         ]
     console.print(Text("\nTry next", style="bold"))
     width = max(len(command) for command, _ in commands)

@@ -13,6 +13,7 @@ from alphapulse.cli.configs import config, read_config
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column
+from alphapulse.cli.replays import replay
 from alphapulse.cli.text import money, time
 from alphapulse.domain import wire
 from alphapulse.domain.funds import Fund, FundConfig, FundMode, parse_fund_name
@@ -145,6 +146,9 @@ def stop(ctx: typer.Context, fund: _Fund) -> None:
     """Decide no more; what is held stays held, open orders stay open."""
     run = invocation(ctx)
     show_fund(run, run.client.funds.stop(fund))
+
+
+app.command("replay")(replay)
 
 
 def show_fund(run: Invocation, fund: Fund) -> None:

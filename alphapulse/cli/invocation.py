@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from alphapulse.cli.render import Format, Output
+from alphapulse.cli.render import Format, Output, warn
 from alphapulse.errors import InputNeeded
 
 if TYPE_CHECKING:
@@ -88,8 +88,12 @@ class Invocation:
         if self._client is None:
             from alphapulse.client.api import Client
 
-            self._client = Client(self.target())
+            self._client = Client(self.target(), on_wait=self._say_wait)
         return self._client
+
+    def _say_wait(self, seconds: float) -> None:
+        if not self.as_json and not self.output.quiet:
+            warn(f"The daemon's rate limit is reached: going on in {seconds:.0f} s.")
 
     def close(self) -> None:
         if self._client is not None:
@@ -117,22 +121,32 @@ class Invocation:
 
         return str(typer.prompt(question, hide_input=hidden, confirmation_prompt=twice, err=True))
 
-    def _renewed(self, context: Context) -> Context:
-        """The same context, its login renewed and stored when it is about to end."""
-        from alphapulse.cli.context import chosen_name, edit, seconds_left, with_context
+    def fresh_token(self) -> str:
+        """Another token of the login of this context, stored as well. Raises Unauthenticated when it has ended."""
+        return self._renewed(self.context(), now=True).token
+
+    def _renewed(self, context: Context, *, now: bool = False) -> Context:
+        """The same context, its login refreshed and stored when it is about to end, or ``now``."""
+        from alphapulse.cli.context import chosen_name, edit, find, logged_in, seconds_left, with_context
         from alphapulse.clock import SystemClock
 
         left = seconds_left(context, SystemClock().now())
-        if left is None or not 0 < left < _RENEW_BELOW or self.environment.get("ALPHAPULSE_URL"):
+        if left is None or not context.refresh_token or (left >= _RENEW_BELOW and not now):
             return context
         name = chosen_name(self.contexts(), self.environment, self.context_name)
+
+        def change(known: Contexts) -> Contexts:
+            """Under the file's lock: a refresh token is good once, and two commands may run at the same time."""
+            stored = find(known, name)
+            if stored.refresh_token != context.refresh_token:
+                return known
+            from alphapulse.client.api import Client
+            from alphapulse.client.connection import Target
+
+            with Client(Target(stored.url, ca=stored.ca)) as client:
+                return with_context(known, name, logged_in(stored, client.access.refresh(stored.refresh_token)))
+
+        stored = find(edit(self.contexts_file, change), name)
         from dataclasses import replace
 
-        from alphapulse.client.api import Client
-        from alphapulse.domain.wire import write_time
-
-        with Client(context.target()) as client:
-            token = client.access.renew()
-        renewed = replace(context, token=token.token, expires_at=write_time(token.expires_at))
-        edit(self.contexts_file, lambda known: with_context(known, name, renewed))
-        return renewed
+        return replace(context, token=stored.token, expires_at=stored.expires_at, refresh_token=stored.refresh_token)

@@ -1,4 +1,4 @@
-"""What happened: the audit log and the events."""
+"""What happens: the events."""
 
 from __future__ import annotations
 
@@ -10,73 +10,15 @@ import typer
 
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
-from alphapulse.cli.render import Column, Format, clean, say
+from alphapulse.cli.render import Format, clean, say
 from alphapulse.cli.text import NONE, time
-from alphapulse.domain.audit import ChainedEvent
-from alphapulse.domain.wire import parse_time
-from alphapulse.errors import DriftFound
 
 if TYPE_CHECKING:
     from alphapulse.client.connection import Target
     from alphapulse.client.stream import Link, Renew
     from alphapulse.domain.events import Event
 
-audit = group()
 events = group()
-
-
-@audit.command("list")
-def list_audit(
-    ctx: typer.Context,
-    actor: Annotated[str | None, typer.Option("--actor", metavar="EMAIL|key:PREFIX")] = None,
-    action: Annotated[str | None, typer.Option("--action", metavar="ACTION", help="For example trades.post.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="ISO 8601 in UTC.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="ISO 8601 in UTC.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 50,
-    before: Annotated[str | None, typer.Option("--before", metavar="CURSOR", help="Continue a list.")] = None,
-) -> None:
-    """Who did what, newest first."""
-    run = invocation(ctx)
-    page = run.client.journal.audit(
-        actor=actor,
-        action=action,
-        since=parse_time(since, "since") if since else None,
-        until=parse_time(until, "until") if until else None,
-        limit=limit,
-        before=before,
-    )
-    columns = [
-        Column[ChainedEvent]("#", lambda item: str(item.sequence), right=True, style="dim"),
-        Column[ChainedEvent]("AT", lambda item: time(item.event.at.replace(microsecond=0))),
-        Column[ChainedEvent]("ACTOR", lambda item: item.event.actor),
-        Column[ChainedEvent]("ACTION", lambda item: item.event.action, style="bold"),
-        Column[ChainedEvent]("PATH", lambda item: item.event.path),
-        Column[ChainedEvent]("STATUS", lambda item: str(item.event.status), right=True, style=_outcome),
-        Column[ChainedEvent]("OUTCOME", lambda item: item.event.outcome, style=_outcome),
-    ]
-    run.output.rows(page, columns, key=lambda item: str(item.sequence), following=page.next, empty="No entry.")
-
-
-def _outcome(item: ChainedEvent) -> str:
-    return "" if item.event.status < 400 else "red"
-
-
-@audit.command("verify")
-def verify(ctx: typer.Context) -> None:
-    """Recompute the hash chain; exits with 3 when it is broken."""
-    run = invocation(ctx)
-    found = run.client.journal.verify()
-    pairs = [
-        ("entries", f"{found.length:,}"),
-        ("head", found.head.hex()),
-        ("chain", "whole" if found.broken_at is None else f"BROKEN at {found.broken_at}: {found.problem}"),
-    ]
-    run.output.record(found, pairs, key=found.head.hex())
-    if found.broken_at is not None:
-        raise DriftFound(
-            f"the audit chain is broken at entry {found.broken_at}: {found.problem}",
-            fix="Compare with a head that was published earlier; somebody changed rows behind the daemon's back.",
-        )
 
 
 @events.command("tail")
@@ -139,7 +81,7 @@ def _renewal(run: Invocation) -> Renew | None:
         return None
 
     async def renew() -> str:
-        return (await asyncio.to_thread(run.client.access.renew)).token
+        return await asyncio.to_thread(run.fresh_token)
 
     return renew
 

@@ -9,7 +9,7 @@ import typer
 from alphapulse.cli.choose import fund_or_only
 from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
-from alphapulse.cli.positions import POSITIONS
+from alphapulse.cli.positions import position_columns
 from alphapulse.cli.render import Column, say
 from alphapulse.cli.text import NONE, money, number, percent, plot, share, signed, time
 from alphapulse.domain.portfolio import FEWEST_BARS, EquityPoint, Performance
@@ -45,7 +45,7 @@ def show(
     run.output.record(summary, pairs, key=summary.name)
     if run.output.for_people and summary.positions:
         say()
-        run.output.rows(summary.positions, POSITIONS, key=lambda item: item.symbol)
+        run.output.rows(summary.positions, position_columns(run, summary.positions), key=lambda item: item.symbol)
 
 
 @app.command("history")
@@ -107,7 +107,7 @@ def performance_pairs(found: Performance) -> list[tuple[str, str]]:
         ("return of holding", percent(found.benchmark_return)),
         ("max drawdown", share(found.max_drawdown)),
         ("Sharpe", number(found.sharpe) if found.bars >= FEWEST_BARS else NONE),
-        ("equity", f"{money(found.equity_start)} -> {money(found.equity_end)}"),
+        ("equity", f"{money(found.equity_start)} -> {money(found.equity_end)} at the last bar, {time(found.as_of)}"),
         ("fees", money(found.fees)),
         ("bars", f"{found.bars:,}"),
         ("decisions", f"{found.decisions:,}"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 
 from alphapulse.cli.choose import fund_names, fund_or_only, order_id
+from alphapulse.cli.invocation import Invocation
 from alphapulse.cli.lazy import group, invocation
 from alphapulse.cli.render import Column
 from alphapulse.cli.text import NONE, money, quantity, short, signed, time
@@ -34,6 +36,14 @@ POSITIONS: list[Column[Holding]] = [
 ]
 
 
+def position_columns(run: Invocation, items: Iterable[Holding]) -> list[Column[Holding]]:
+    """Their columns, with the fund's where people see positions of several."""
+    names = fund_names(run.client, (item.fund_id for item in items)) if run.output.for_people else None
+    if names is None:
+        return POSITIONS
+    return [Column[Holding]("FUND", lambda item: names.get(item.fund_id, NONE)), *POSITIONS]
+
+
 @positions.command("list")
 def list_positions(
     ctx: typer.Context,
@@ -42,11 +52,9 @@ def list_positions(
     """Every position, at the last known prices."""
     run = invocation(ctx)
     page = run.client.portfolio.positions(fund)
-    names = fund_names(run.client, (item.fund_id for item in page)) if run.output.for_people else None
-    columns = POSITIONS
-    if names is not None:
-        columns = [Column[Holding]("FUND", lambda item: names.get(item.fund_id, NONE)), *POSITIONS]
-    run.output.rows(page, columns, key=lambda item: item.symbol, following=page.next, empty="Nothing is held.")
+    run.output.rows(
+        page, position_columns(run, page), key=lambda item: item.symbol, following=page.next, empty="Nothing is held."
+    )
 
 
 @positions.command("close")

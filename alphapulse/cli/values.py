@@ -25,6 +25,7 @@ OPTIONS = {
     "--state": "state",
     "--status": "status",
     "--tenant": "tenant",
+    "--tier": "tier",
     "--timeframe": "timeframe",
     "--agent": "agent",
 }
@@ -50,14 +51,28 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("market", "candles"): ("symbol",),
     ("market", "gaps"): ("symbol",),
     ("members", "remove"): ("member",),
+    ("members", "role"): ("member", "role"),
+    ("members", "transfer"): ("member",),
+    ("members", "withdraw"): ("invited",),
     ("orders", "place"): ("symbol", "side"),
     ("positions", "close"): ("symbol",),
+    ("tenants", "cancel"): ("tenant",),
+    ("tenants", "change-tier"): ("tenant", "tier"),
+    ("tenants", "delete"): ("tenant",),
+    ("tenants", "override"): ("tenant",),
+    ("tenants", "plan"): ("tenant",),
+    ("tenants", "restore"): ("tenant",),
+    ("tenants", "resume"): ("tenant",),
+    ("tenants", "retry"): ("tenant",),
     ("tenants", "show"): ("tenant",),
+    ("tenants", "status"): ("tenant",),
+    ("tenants", "suspend"): ("tenant",),
 }
 _ASKED: dict[str, tuple[str, Callable[[dict[str, Any]], list[str]]]] = {
     "agent": ("/agents", lambda item: [item["name"]]),
     "fund": ("/funds", lambda item: [item["name"]]),
     "job": ("/jobs/schedule", lambda item: [item["name"]]),
+    "invited": ("/members/invitations", lambda item: [item["email"]]),
     "member": ("/members", lambda item: [item["email"]]),
     "symbol": ("/funds", lambda item: item["config"]["universe"]),
     "tenant": ("/tenants", lambda item: [item["slug"]]),
@@ -95,6 +110,10 @@ def _fixed(kind: str) -> list[str]:
             from alphapulse.domain.orders import OrderStatus
 
             return [*(status.value for status in OrderStatus), "live"]
+        case "tier":
+            from alphapulse.domain.plans import Tier
+
+            return [tier.value for tier in Tier]
         case "timeframe":
             from alphapulse.domain.market import Timeframe
 

@@ -9,21 +9,26 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from alphapulse.client.connection import Connection, Target
+from alphapulse.client.connection import Connection, OnWait, Target
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from alphapulse.client.access import AccessCalls
     from alphapulse.client.agents import AgentCalls
+    from alphapulse.client.cache import CacheCalls
     from alphapulse.client.funds import FundCalls
     from alphapulse.client.jobs import JobCalls
     from alphapulse.client.journal import JournalCalls
+    from alphapulse.client.keys import KeyCalls
     from alphapulse.client.market import MarketCalls
     from alphapulse.client.orders import OrderCalls
+    from alphapulse.client.people import PeopleCalls
     from alphapulse.client.portfolio import PortfolioCalls
+    from alphapulse.client.privacy import PrivacyCalls
     from alphapulse.client.risk import RiskCalls
-    from alphapulse.client.tenancy import TenancyCalls
+    from alphapulse.client.support import SupportCalls
+    from alphapulse.client.tenants import TenantCalls
 
 
 class Client:
@@ -32,9 +37,10 @@ class Client:
     Every method raises the errors of ``alphapulse.errors``, as the daemon raised them.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, on_wait: OnWait | None = None) -> None:
+        """on_wait: told how long, and then a rate limit is waited for; without it TooManyRequests is raised."""
         self.target = target
-        self._connection = Connection(target)
+        self._connection = Connection(target, on_wait)
 
     def __enter__(self) -> Self:
         return self
@@ -55,11 +61,38 @@ class Client:
         return AccessCalls(self._connection)
 
     @cached_property
-    def tenancy(self) -> TenancyCalls:
-        """Tenants, members, API keys."""
-        from alphapulse.client.tenancy import TenancyCalls
+    def keys(self) -> KeyCalls:
+        """API keys, and the keys that tokens are signed with."""
+        from alphapulse.client.keys import KeyCalls
 
-        return TenancyCalls(self._connection)
+        return KeyCalls(self._connection)
+
+    @cached_property
+    def tenants(self) -> TenantCalls:
+        """Tenants of the platform, and plans."""
+        from alphapulse.client.tenants import TenantCalls
+
+        return TenantCalls(self._connection)
+
+    @cached_property
+    def people(self) -> PeopleCalls:
+        """Members, invitations, one's own account."""
+        from alphapulse.client.people import PeopleCalls
+
+        return PeopleCalls(self._connection)
+
+    @cached_property
+    def privacy(self) -> PrivacyCalls:
+        """Copies of everything, and the tenant's end."""
+        from alphapulse.client.privacy import PrivacyCalls
+
+        return PrivacyCalls(self._connection)
+
+    @cached_property
+    def cache(self) -> CacheCalls:
+        from alphapulse.client.cache import CacheCalls
+
+        return CacheCalls(self._connection)
 
     @cached_property
     def market(self) -> MarketCalls:
@@ -112,3 +145,9 @@ class Client:
         from alphapulse.client.jobs import JobCalls
 
         return JobCalls(self._connection)
+
+    @cached_property
+    def support(self) -> SupportCalls:
+        from alphapulse.client.support import SupportCalls
+
+        return SupportCalls(self._connection)

@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
+from alphapulse import __version__
 from alphapulse.client.failures import failure
 from alphapulse.domain import wire
-from alphapulse.errors import DaemonUnreachable, Defect, InvalidInput, Misconfigured, Unauthenticated, Unavailable
+from alphapulse.errors import (
+    DaemonUnreachable,
+    Defect,
+    InvalidInput,
+    Misconfigured,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +41,11 @@ QUICK = 5.0
 LONG = 30.0
 #: Seconds for an upload of many candles.
 UPLOAD = 300.0
+#: Seconds that one request waits for rate limits, all its waits together.
+LONGEST_WAIT = 90.0
+
+#: Told the seconds of a wait before it begins.
+OnWait = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +54,7 @@ class Target:
 
     tenant: slug a platform admin acts in; empty for everybody else. ca: PEM file that the daemon's certificate
     is checked against; empty for the system's authorities. variable: of the environment, where the credential is from;
-    empty when it is not from there.
+    empty when it is not from there. dashboard: whether the questions are a dashboard's, whose reads no plan counts.
     """
 
     url: str
@@ -46,6 +62,7 @@ class Target:
     tenant: str = ""
     ca: str = ""
     variable: str = ""
+    dashboard: bool = False
 
     def headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -53,6 +70,8 @@ class Target:
             headers["Authorization"] = f"Bearer {self.credential}"
         if self.tenant:
             headers["X-Tenant"] = self.tenant
+        if self.dashboard:
+            headers["X-Client"] = "dashboard"
         return headers
 
 
@@ -73,8 +92,10 @@ class Page(Generic[T]):
 class Connection:
     """Sends requests. Raises what the daemon raised; DaemonUnreachable when nothing answers, Unavailable when late."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, on_wait: OnWait | None = None) -> None:
+        """on_wait: told how long before a rate limit is waited for; None: TooManyRequests is raised instead."""
         self.target = target
+        self._on_wait = on_wait
         self._http: httpx.Client | None = None
 
     def close(self) -> None:
@@ -105,13 +126,37 @@ class Connection:
         """The decoded JSON of a success. accept: other statuses whose JSON is an answer and not an error.
 
         query: None values are left out. body: a domain value. upload: sent as it is, instead of ``body``.
+        A request that a rate limit refused was not worked on, so any method may be repeated.
         """
-        sent: dict[str, str] = dict(headers or {})
+        waited = 0.0
+        while True:
+            try:
+                return self._once(method, path, query or {}, body, upload, headers or {}, timeout, accept)
+            except TooManyRequests as error:
+                pause = error.retry_after.total_seconds()
+                waited += pause
+                if self._on_wait is None or not 0 < pause <= waited <= LONGEST_WAIT:
+                    raise
+                self._on_wait(pause)
+                time.sleep(pause)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: Any,
+        upload: Path | None,
+        headers: Mapping[str, str],
+        timeout: float,
+        accept: tuple[int, ...],
+    ) -> Any:
+        sent: dict[str, str] = dict(headers)
         content: Any = None
         if body is not None:
             content = json.dumps(wire.encode(body)).encode()
             sent["Content-Type"] = "application/json"
-        parameters = {name: _text(value) for name, value in (query or {}).items() if value is not None}
+        parameters = {name: _text(value) for name, value in query.items() if value is not None}
         if upload is None:
             response = self._send(method, path, parameters, content, sent, timeout)
         else:
@@ -119,6 +164,20 @@ class Connection:
             with upload.open("rb") as content:
                 response = self._send(method, path, parameters, content, sent, timeout)
         return self._answer(response, accept)
+
+    @contextmanager
+    def streamed(self, path: str, headers: Mapping[str, str], *, timeout: float = LONG) -> Generator[httpx.Response]:
+        """A success whose body is read as it comes. Raises Unavailable also when it breaks off meanwhile."""
+        import httpx
+
+        try:
+            with self._client().stream("GET", path, headers=dict(headers), timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    self._answer(response, ())
+                yield response
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            self._unanswered(error, "GET", path, timeout)
 
     def page(self, kind: type[T], path: str, *, timeout: float = QUICK, **query: Any) -> Page[T]:
         answer = self.get(path, timeout=timeout, **query)
@@ -128,6 +187,24 @@ class Connection:
         cursor = found.get("next")
         items = cast("list[Any]", found["items"])
         return Page(tuple(read(kind, item) for item in items), None if cursor is None else str(cursor))
+
+    def stream(self, path: str, *, timeout: float = LONG, **query: Any) -> Iterator[bytes]:
+        """The body of a success as it arrives. Raises Unavailable when the connection breaks before its end.
+
+        timeout: seconds until the first byte, and between two.
+        """
+        import httpx
+
+        parameters = {name: _text(value) for name, value in query.items() if value is not None}
+        try:
+            with self._client().stream("GET", path, params=parameters, timeout=timeout) as response:
+                if response.is_success:
+                    yield from response.iter_bytes()
+                    return
+                response.read()
+                self._answer(response, ())
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            self._unanswered(error, "GET", path, timeout)
 
     def _send(
         self, method: str, path: str, query: dict[str, str], content: Any, headers: dict[str, str], timeout: float
@@ -154,7 +231,11 @@ class Connection:
 
             self._http = httpx.Client(
                 base_url=self.target.url,
-                headers={**self.target.headers(), "Accept": "application/json"},
+                headers={
+                    **self.target.headers(),
+                    "Accept": "application/json",
+                    "User-Agent": f"alphapulse/{__version__}",
+                },
                 verify=certificates(self.target),
                 trust_env=not is_loopback(self.target.url),
             )

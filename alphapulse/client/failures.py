@@ -38,7 +38,7 @@ def failure(status: int, body: Any, headers: Mapping[str, str]) -> AlphaPulseErr
     if issubclass(kind, errors.LimitBreached):
         known["denials"] = tuple(str(line) for line in problem.get("denials") or ())
     if issubclass(kind, errors.TooManyRequests):
-        known["retry_after"] = timedelta(seconds=_seconds(headers.get("retry-after", "1")))
+        known["retry_after"] = timedelta(seconds=_seconds(headers.get("retry-after", "0")))
     if issubclass(kind, errors.Unauthenticated) and not known["fix"]:
         known["fix"] = "Log in with `alphapulse login`, or set ALPHAPULSE_API_KEY."
     return kind(message, **known)
@@ -60,7 +60,7 @@ def _by_status(status: int) -> type[AlphaPulseError]:
 
 
 def _seconds(text: str) -> float:
-    """The header's delay; a date or nonsense counts as one second."""
+    """The header's delay; zero where it is not said, and a date or nonsense counts as one second."""
     try:
         return max(0.0, float(text))
     except ValueError:

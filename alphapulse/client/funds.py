@@ -62,6 +62,9 @@ class FundCalls:
     def replay(self, fund: str, replay_id: UUID) -> Replay:
         return read(Replay, self._connection.get(f"{_path(fund)}/replays/{replay_id}"))
 
+    def stop_replay(self, fund: str, replay_id: UUID) -> Replay:
+        return read(Replay, self._connection.request("DELETE", f"{_path(fund)}/replays/{replay_id}"))
+
 
 def _path(fund: str) -> str:
     return f"/funds/{quote(fund, safe='')}"

@@ -9,13 +9,17 @@ from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
 from alphapulse import __version__
+from alphapulse.daemon.access import PUBLIC
 from alphapulse.daemon.description import describe
 from alphapulse.daemon.envelope import BodyLimit, Envelope
+from alphapulse.daemon.limits import Strangers
 from alphapulse.daemon.problems import Problems, framework_problem
 from alphapulse.daemon.routes import (
+    accounts,
     agents,
     audit,
     auth,
+    cache,
     config,
     events,
     funds,
@@ -25,9 +29,16 @@ from alphapulse.daemon.routes import (
     market,
     members,
     orders,
+    pages,
+    plan,
     portfolio,
+    privacy,
     risk,
+    sessions,
+    signing_keys,
+    support,
     tenants,
+    totp,
     trades,
 )
 from alphapulse.daemon.routing import StrictRoute
@@ -47,12 +58,21 @@ _ROOMS = (
     market,
     health,
     auth,
+    totp,
+    sessions,
+    signing_keys,
     members,
+    accounts,
     keys,
     tenants,
+    plan,
     audit,
     jobs,
+    cache,
+    privacy,
+    support,
     config,
+    pages,
 )
 
 
@@ -69,6 +89,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
             Middleware(Envelope, clock=services.clock, telemetry=services.telemetry),
             Middleware(Trail, recorder=services.recorder),
             Middleware(Problems),
+            Middleware(Strangers, limits=services.limits, public=PUBLIC),
             Middleware(
                 BodyLimit, limit=settings.body_limit, larger={("POST", "/market/candles"): settings.import_limit}
             ),

@@ -93,6 +93,8 @@ Time = Annotated[
     PlainValidator(_time),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T12:00:00Z"]}),
 ]
+#: What somebody knows: a password, a token. Never in a log or an answer.
+Secret = Annotated[str, StringConstraints(max_length=1024)]
 #: A line for people: a reason, a name. The domain says more where it must.
 Line = Annotated[str, StringConstraints(max_length=500)]
 #: How many items a page has at most.

@@ -47,8 +47,9 @@ def announced(path: Path, directory: Path, name: str = "") -> tuple[str, str]:
 def announce(path: Path, directory: Path, name: str, url: str, key: str, *, keep: str = "") -> str:
     """Say in ``path`` where the daemon on ``directory`` is, and with which key; the name of the context it wrote.
 
-    name: of the context; empty for one that derives from the directory. keep: a credential that stays when it stands
-    there, because this daemon knows it and somebody chose it; any other is of another daemon and gives way to ``key``.
+    name: of the context; empty for one that derives from the directory. key: empty where people log in.
+    keep: a credential that stays when it stands there, because this daemon knows it and somebody chose it; any other is
+    of another daemon and gives way to ``key``.
     The current context stays the current one. Raises Misconfigured when the file cannot be read or written.
     """
     try:
@@ -62,7 +63,8 @@ def announce(path: Path, directory: Path, name: str, url: str, key: str, *, keep
                 changed = {**known, "url": url, "directory": str(directory)}
             else:
                 kept = {part: value for part, value in known.items() if part in {"ca", "tenant"}}
-                changed = {**kept, "url": url, "api_key": key, "directory": str(directory)}
+                own = {"api_key": key} if key else {}
+                changed = {**kept, "url": url, **own, "directory": str(directory)}
             if known != changed or not current:
                 _write(path, current or wanted, {**contexts, wanted: changed})
             return wanted

@@ -17,7 +17,9 @@ Control plane of AlphaPulse. Money and quantities are JSON strings, times are IS
 
 Log in at `/auth/login`, or make a key at `/keys`, and send it as `Authorization: Bearer ...`. A platform admin names
 the tenant to act in with the header `X-Tenant`. Errors are `application/problem+json` with a stable `code`; every
-answer has `X-Request-Id`. Events stream over the WebSocket `/ws`."""
+answer has `X-Request-Id`. `RateLimit-Limit`, `-Remaining` and `-Reset` (seconds) tell what is left of the budget that
+is nearest to its end; a 429 says in `Retry-After` when the same request can pass. Events stream over the WebSocket
+`/ws`."""
 
 _PROBLEM = {
     "type": "object",

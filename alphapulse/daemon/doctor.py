@@ -10,10 +10,12 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from alphapulse.backup.service import list_backups
 from alphapulse.clock import SystemClock
 from alphapulse.daemon import lifecycle, login
 from alphapulse.daemon.assembly import database as parts
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _LEAST_SPACE = 1_000_000_000
 _LARGEST_SKEW_S = 2.0
+_OLDEST_BACKUP = timedelta(days=2)
 _OPTIONAL = {"ccxt": "live candles of venues", "uvloop": "a faster event loop"}
 
 
@@ -47,17 +50,33 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"ok": all(one.ok for one in found), "findings": [asdict(one) for one in found]}))
     else:
-        width = max(len(one.check) for one in found)
-        for one in found:
-            print(f"{'ok  ' if one.ok else 'FAIL'}  {one.check:{width}}  {one.detail}")
-            if one.fix:
-                print(f"{'':{width + 8}}fix: {one.fix}")
+        say(found)
     return 0 if all(one.ok for one in found) else 1
+
+
+def say(found: Sequence[Finding]) -> None:
+    """A line each, and a second one with the fix."""
+    width = max(len(one.check) for one in found)
+    for one in found:
+        print(f"{'ok  ' if one.ok else 'FAIL'}  {one.check:{width}}  {one.detail}")
+        if one.fix:
+            print(f"{'':{width + 8}}fix: {one.fix}")
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Every check, in order. That the settings are valid was found out in order to get here."""
-    checks: tuple[Check, ...] = (_python, _settings, _directory, _space, _daemon, _port, _login, _database, _packages)
+    checks: tuple[Check, ...] = (
+        _python,
+        _settings,
+        _directory,
+        _space,
+        _daemon,
+        _port,
+        _login,
+        _database,
+        _backups,
+        _packages,
+    )
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -85,7 +104,7 @@ def _directory(settings: Settings) -> Iterator[Finding]:
     private = not mode & 0o077
     fix = "" if private else f"Run: chmod 700 {directory}"
     yield Finding("data directory", private, f"{directory}, mode {mode:o}, writable", fix)
-    for name in (lifecycle.KEY_FILE, "signing.key"):
+    for name in (lifecycle.KEY_FILE, "master.key"):
         path = directory / name
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Finding("secrets", False, f"{path} can be read by others", f"Run: chmod 600 {path}")
@@ -184,6 +203,19 @@ def _clock(urls: DatabaseUrls) -> Iterator[Finding]:
     near = abs(skew) <= _LARGEST_SKEW_S
     fix = "" if near else "Set both clocks by NTP: jobs fire by the database's."
     yield Finding("clock", near, f"{skew:+.3f} s against the database's", fix)
+
+
+def _backups(settings: Settings) -> Iterator[Finding]:
+    found = list_backups(settings.backup_directory)
+    late = f"in {settings.backup_directory}"
+    fix = "Make one: alphapulse db backup; the daemon makes one every night."
+    if not found:
+        yield Finding("backup", True, f"none {late} yet", fix)
+        return
+    age = SystemClock().now() - found[0].created_at
+    good = age <= _OLDEST_BACKUP or not settings.backup.daily
+    detail = f"the newest is {age.total_seconds() / 3600:.0f} hours old, {len(found)} {late}"
+    yield Finding("backup", good, detail, "" if good else f"{fix} See: alphapulse jobs list --name backup")
 
 
 def _packages(_: Settings) -> Iterator[Finding]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alphapulse.audit.origin import ORIGIN
 from alphapulse.clock import Clock
 from alphapulse.daemon.facts import begin, route_of
-from alphapulse.errors import InvalidInput, PayloadTooLarge, Unauthenticated
+from alphapulse.domain.rates import RateVerdict
+from alphapulse.errors import InvalidInput, PayloadTooLarge, Refused, Unauthenticated
+from alphapulse.ports.database import WATCHING
 from alphapulse.ports.telemetry import Telemetry
 
 #: An API needs no page features; a browser that lands here by accident gets none.
@@ -26,6 +30,10 @@ SECURITY_HEADERS = (
 _DISCARD, _DISCARD_S = 32_000_000, 5.0
 #: Bytes of all request headers together.
 _LARGEST_HEADERS = 65_536
+#: Bytes of path and query together.
+_LONGEST_ADDRESS = 16_384
+#: Seconds that may pass between two pieces of a body.
+BODY_S = 30.0
 _TRANSPORT_SECURITY = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -44,6 +52,7 @@ class Envelope:
         started = time.perf_counter()
         facts = begin(scope, self._clock.now(), started)
         structlog.contextvars.bind_contextvars(request_id=facts.request_id)
+        origin = ORIGIN.set(facts)
         own = [*SECURITY_HEADERS, (b"x-request-id", facts.request_id.encode())]
         if scope.get("scheme") in {"https", "wss"}:
             own.append(_TRANSPORT_SECURITY)
@@ -53,12 +62,17 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *own]
+                counted = [] if facts.verdict is None else rate_headers(facts.verdict)
+                message["headers"] = [*message.get("headers", ()), *own, *counted]
             await send(message)
 
         try:
             await self._app(scope, receive, with_headers)
         finally:
+            ORIGIN.reset(origin)
+            WATCHING.set(
+                False
+            )  # the server gives each request a context of its own; whoever calls us in theirs gets it back
             structlog.contextvars.unbind_contextvars("request_id")
             if scope["type"] == "http":
                 self._telemetry.observe(
@@ -68,6 +82,17 @@ class Envelope:
                     route=route_of(scope)[1],
                     status=f"{status // 100}xx",
                 )
+
+
+def rate_headers(verdict: RateVerdict) -> list[tuple[bytes, bytes]]:
+    """Seconds are whole, and rounded up: who waits as long is not too early."""
+    reset = math.ceil(verdict.reset.total_seconds())
+    return [
+        (b"ratelimit-limit", b"%d" % verdict.limit),
+        (b"ratelimit-remaining", b"%d" % verdict.remaining),
+        (b"ratelimit-reset", b"%d" % reset),
+        (b"ratelimit-policy", b"%d;w=60" % verdict.limit),
+    ]
 
 
 class BodyLimit:
@@ -87,16 +112,23 @@ class BodyLimit:
             return
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
             raise InvalidInput("the address contains a NUL", fix="Remove %00.")
+        if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > _LONGEST_ADDRESS:
+            raise PayloadTooLarge(f"the address is longer than {_LONGEST_ADDRESS} bytes", fix="Shorten it.")
         check_headers(scope)
         limit = self._larger.get((scope["method"], scope["path"]), self._limit)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > limit:
             raise await _too_large(limit, receive)
-        arrived = 0
+        arrived, ended = 0, False
 
         async def counted() -> Message:
-            nonlocal arrived
-            message = await receive()
+            nonlocal arrived, ended
+            try:
+                async with asyncio.timeout(None if ended else BODY_S):
+                    message = await receive()
+            except TimeoutError:
+                raise Refused(f"nothing of the body came for {BODY_S:.0f} s", fix="Send it without a pause.") from None
+            ended = not message.get("more_body", False)
             arrived += len(message.get("body", b""))
             if arrived > limit:
                 raise await _too_large(limit, receive)

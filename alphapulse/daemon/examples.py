@@ -8,6 +8,7 @@ _FUND_ID = "0b2f6c1e-8d4a-4c55-9a53-3d0b6a6f2c11"
 _ORDER_ID = "5f0c2a7e-41d5-5b7d-8f0e-6f1c6a522c11"
 _TENANT_ID = "a1c6a52f-0e8f-4b7d-9a53-2c116f1c3d0b"
 _USER_ID = "7d9a533d-0b6a-4f2c-8f0e-1c6a525b7d11"
+_TOKEN = "inv_" + "x" * 43
 _CLOSE = "2026-03-01T12:00:00Z"
 _CONFIG: dict[str, Any] = {
     "venue": "binance",
@@ -40,12 +41,26 @@ def _requests() -> dict[str, Any]:
         "NewTenant": {
             "slug": "acme",
             "name": "Acme Capital",
-            "tier": "standard",
+            "tier": "starter",
             "admin_email": "ada@acme.example",
-            "admin_password": "correct horse battery",
         },
-        "NewMember": {"email": "tom@acme.example", "role": "trader", "password": "another long secret"},
-        "NewKey": {"name": "nightly report", "role": "viewer"},
+        "NewInvitation": {"email": "tom@acme.example", "role": "trader"},
+        "NewRole": {"role": "viewer"},
+        "Transfer": {"to": "tom@acme.example", "role": "trader"},
+        "InvitationToken": {"token": _TOKEN},
+        "Acceptance": {"token": _TOKEN, "password": "another long secret", "policy_version": "2026-11-01"},
+        "SignUp": {
+            "email": "eve@newco.example",
+            "slug": "newco",
+            "name": "New Co",
+            "tier": "starter",
+            "policy_version": "2026-11-01",
+        },
+        "NewPassword": {"token": "rst_" + "x" * 43, "password": "another long secret"},
+        "NewKey": {"name": "nightly report", "role": "viewer", "scopes": ["orders.read", "funds.read"]},
+        "KeyRotation": {"overlap_s": 3600},
+        "Refresh": {"refresh_token": "apr_c2VhbGVkLWJ5LXRoZS1kYWVtb24tYW5kLWdvb2Qtb25jZQ"},
+        "PasswordAndCode": {"password": "correct horse battery", "code": "287082"},
         "AgentSettings": {"fund": "momentum", "agent": "trend", "weight": 2.0},
         "NewFund": {"name": "momentum", "mode": "paper", "capital": "100000", "config": _CONFIG},
         "FundConfig": _CONFIG,
@@ -81,6 +96,9 @@ def _answers() -> dict[str, Any]:
             "expires_at": "2026-03-01T13:00:00Z",
             "tenant": "acme",
             "role": "trader",
+            "refresh_token": "apr_c2VhbGVkLWJ5LXRoZS1kYWVtb24tYW5kLWdvb2Qtb25jZQ",
+            "refresh_until": "2026-03-08T12:00:00Z",
+            "device": "apd_c2VhbGVkLWJ5LXRoZS1kYWVtb24tZm9yLXRoaXMtbWFjaGluZQ",
         },
         "Whoami": {
             "actor": "tom@acme.example",
@@ -94,7 +112,7 @@ def _answers() -> dict[str, Any]:
             "id": _TENANT_ID,
             "slug": "acme",
             "name": "Acme Capital",
-            "tier": "standard",
+            "tier": "starter",
             "state": "active",
             "created_at": _CLOSE,
         },

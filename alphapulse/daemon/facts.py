@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import uuid4
 
+from alphapulse.domain.rates import RateVerdict
 from alphapulse.domain.tenancy import Caller
 
 _KEY = "alphapulse.facts"
@@ -15,13 +16,19 @@ _KEY = "alphapulse.facts"
 
 @dataclass(slots=True)
 class Facts:
-    """started: of time.perf_counter. outcome: the error's code once there is one. caller: once admitted."""
+    """started: of time.perf_counter. outcome: the error's code once there is one. caller: once admitted.
+
+    claimed: e-mail address that a public route was asked for; the audit names it when the request succeeded.
+    verdict: what the rate limits said; None where nobody counted.
+    """
 
     request_id: str
     at: datetime
     started: float
     caller: Caller | None = None
     outcome: str = ""
+    claimed: str = ""
+    verdict: RateVerdict | None = None
 
 
 def begin(scope: MutableMapping[str, Any], at: datetime, started: float) -> Facts:

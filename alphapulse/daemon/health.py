@@ -50,10 +50,13 @@ def room_in(directory: Path, least: int = LEAST_FREE) -> Ping:
 
 
 class Health:
-    """pings: by the name of the part; each raises when it does not answer."""
+    """pings: by the name of the part; each raises when it does not answer. optional: parts whose loss is shown, but
+    does without: taking the daemon out of service would make it worse.
+    """
 
-    def __init__(self, pings: Mapping[str, Ping]) -> None:
-        self._pings = dict(pings)
+    def __init__(self, pings: Mapping[str, Ping], optional: Mapping[str, Ping] | None = None) -> None:
+        self._needed = frozenset(pings)
+        self._pings = {**pings, **(optional or {})}
         self._answered: dict[str, float] = {}
         self._draining = False
 
@@ -64,7 +67,7 @@ class Health:
     async def look(self) -> Readiness:
         found = await asyncio.gather(*(self._ask(name, ping) for name, ping in self._pings.items()))
         ports = dict(zip(self._pings, found, strict=True))
-        healthy = all(port.ok for port in ports.values())
+        healthy = all(ports[name].ok for name in self._needed)
         return Readiness("draining" if self._draining else "ready" if healthy else "unready", ports)
 
     async def _ask(self, name: str, ping: Ping) -> PortHealth:

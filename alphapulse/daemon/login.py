@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from http.client import HTTPException
 from typing import Any, cast
 
 from alphapulse.daemon.context_file import contexts_file
@@ -78,5 +79,5 @@ def _ask(url: str, credential: str, authority: str) -> Answer:
     except urllib.error.HTTPError as error:
         with error:
             return Answer.REFUSED if error.code in {401, 403} else Answer.NOBODY
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return Answer.NOBODY

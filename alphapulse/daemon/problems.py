@@ -10,11 +10,14 @@ import structlog
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alphapulse import errors
 from alphapulse.daemon.answers import to_json
 from alphapulse.daemon.facts import facts_of
+from alphapulse.daemon.limits import Kind, address_of, has_credential
 from alphapulse.errors import AlphaPulseError, Defect, InvalidInput, NotFound, Refused, TooManyRequests, TryAgain
 
 #: Status of each error; a class that is not here has that of its nearest ancestor.
@@ -28,6 +31,7 @@ HTTP_STATUS: dict[type[AlphaPulseError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.LimitBreached: 409,
+    errors.TierLimitReached: 402,
     errors.TryAgain: 503,
     errors.TooManyRequests: 429,
     errors.UnknownOutcome: 502,
@@ -140,10 +144,30 @@ def _invalid(error: RequestValidationError) -> InvalidInput:
 async def framework_problem(request: Request, error: Exception) -> Response:
     """FastAPI's handler for the two kinds of errors that it raises itself."""
     assert isinstance(error, HTTPException | RequestValidationError)
+    allowed: dict[str, str] = {}
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = {"Allow": ", ".join(_taken(request))}  # RFC 9110, 15.5.6
+        error = HTTPException(405, headers=allowed)
     found, status = from_framework(error)
     facts = facts_of(request.scope)
+    if facts.caller is None and has_credential(request.scope):
+        # Nobody looked at the credential on the way to a path that is none: it buys no free questions.
+        try:
+            await request.app.state.services.limits.admit_stranger(address_of(request.scope), Kind.STRANGER)
+        except TooManyRequests as refused:
+            found, status = refused, None
     facts.outcome = found.code
-    return problem_answer(found, facts.request_id, status)
+    response = problem_answer(found, facts.request_id, status)
+    response.headers.update(allowed)
+    return response
+
+
+def _taken(request: Request) -> list[str]:
+    """The methods that the path takes, by the most literal template that fits; the framework names one route's."""
+    matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    template = min((getattr(route, "path", "") for route in matching), key=lambda path: path.count("{"), default="")
+    same = [route for route in matching if getattr(route, "path", "") == template]
+    return sorted({method for route in same for method in getattr(route, "methods", None) or ()})
 
 
 class Problems:
@@ -168,6 +192,10 @@ class Problems:
             await self._app(scope, receive, watched)
         except AlphaPulseError as raised:
             error = raised
+        except ClientDisconnect:
+            # Nobody is there to read it; it is counted and written down like any other refusal.
+            error = Refused("the connection ended before the request had come whole")
+            self._log.debug("the client went away amid its request")
         except Exception as raised:
             error = self._defect(raised)
             if started:  # half an answer is out: end the connection, so that it is not taken for a whole one

@@ -31,6 +31,14 @@ async def fire(tx: Transaction, job: str, slot: datetime) -> bool:
     return taken is not None
 
 
+async def fired_before(tx: Transaction, job: str, slot: datetime) -> bool:
+    """Whether an earlier slot of the job was taken."""
+    row = await tx.one(
+        "SELECT 1 FROM firings WHERE job = %(job)s AND slot < %(slot)s LIMIT 1", {"job": job, "slot": slot}
+    )
+    return row is not None
+
+
 async def set_paused(tx: Transaction, name: str, actor: str, *, paused: bool) -> None:
     await tx.run(
         """INSERT INTO job_controls (name, paused, actor, recorded_at) VALUES (%(name)s, %(paused)s, %(actor)s, now())

@@ -17,14 +17,15 @@ import uvloop
 
 from alphapulse import __version__
 from alphapulse.clock import SystemClock
-from alphapulse.daemon import lifecycle
+from alphapulse.daemon import lifecycle, uploads
 from alphapulse.daemon.app import create_app
 from alphapulse.daemon.assembly.whole import Assembly, open_assembly
 from alphapulse.daemon.context_file import announce, announced, contexts_file
+from alphapulse.daemon.transport import PatientHttp, Tls
 from alphapulse.domain.wire import write_time
 from alphapulse.errors import AlphaPulseError, Defect, Unauthenticated
+from alphapulse.tenancy.key_store import find_key
 from alphapulse.tenancy.keys import parse_key
-from alphapulse.tenancy.store import find_key
 
 if TYPE_CHECKING:
     from alphapulse.settings import Settings
@@ -46,6 +47,7 @@ def run_daemon(settings: Settings, *, context: str | None) -> None:
     """
     directory = settings.data_directory
     with lifecycle.held(directory):
+        uploads.clear(directory)
         bound = lifecycle.bind(settings.host, settings.port)
         with contextlib.closing(bound):
             _run(_serve(settings, bound, context))
@@ -114,9 +116,13 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, bound: socket.socket, context: str | None) -> None:
     stop = _Stop()
     began = asyncio.get_running_loop().time()
+    tls = _tls(settings)
     url = lifecycle.url_of(bound, tls=settings.tls_certificate is not None)
+    settings = _reached_at(settings, url)
     async with open_assembly(settings, on_failure=stop.fail) as assembly:
-        written = await _introduce(assembly, settings.data_directory, url, context)
+        written = await _introduce(
+            assembly, settings.data_directory, url, context, production=settings.profile == "production"
+        )
 
         def on_up() -> None:
             host = str(bound.getsockname()[0])
@@ -125,7 +131,7 @@ async def _serve(settings: Settings, bound: socket.socket, context: str | None) 
             took = round(asyncio.get_running_loop().time() - began, 3)
             _log.info("ready", extra={"url": url, "data_directory": str(settings.data_directory), "took_s": took})
 
-        server = _Server(_uvicorn(settings, create_app(assembly.services, settings)), on_up)
+        server = _Server(_uvicorn(settings, create_app(assembly.services, settings), tls), on_up)
         tasks = {
             "server": asyncio.create_task(server.serve(sockets=[bound])),
             "worker": asyncio.create_task(assembly.work()),
@@ -151,6 +157,9 @@ async def _serve(settings: Settings, bound: socket.socket, context: str | None) 
 
 async def _work(settings: Settings) -> None:
     stop = _Stop()
+    beside = lifecycle.read_state(settings.data_directory)
+    if beside is not None:
+        settings = _reached_at(settings, beside.url)
     async with open_assembly(settings, owns_server=False, on_failure=stop.fail) as assembly:
         worker = asyncio.create_task(assembly.work())
         stop.up(worker.cancel)
@@ -161,6 +170,11 @@ async def _work(settings: Settings) -> None:
     if stop.failed:
         raise Defect("a part of the worker ended unexpectedly", fix="See the log for the part and the reason.")
     _log.info("stopped")
+
+
+def _reached_at(settings: Settings, url: str) -> Settings:
+    """Mails lead to where the daemon listens, unless somebody said how people reach it."""
+    return settings if "public_url" in settings.model_fields_set else settings.model_copy(update={"public_url": url})
 
 
 async def _until_end(stop: _Stop, tasks: dict[str, asyncio.Task[None]]) -> None:
@@ -183,10 +197,19 @@ async def _drained(tasks: list[asyncio.Task[None]], within_s: float) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _uvicorn(settings: Settings, app: Any) -> uvicorn.Config:
+def _tls(settings: Settings) -> Tls | None:
+    """What the daemon ends TLS with, its files read again at SIGHUP; None where a proxy does, or nobody."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    tls = Tls(settings.tls_certificate, settings.tls_key)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, tls.reload)
+    return tls
+
+
+def _uvicorn(settings: Settings, app: Any, tls: Tls | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=PatientHttp,
         ws="websockets-sansio",
         ws_max_size=_LARGEST_MESSAGE,
         lifespan="off",
@@ -196,20 +219,20 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=max(1, round(settings.drain_timeout.total_seconds())),
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls.context,
     )
 
 
-async def _introduce(assembly: Assembly, directory: Path, url: str, context: str | None) -> str:
+async def _introduce(assembly: Assembly, directory: Path, url: str, context: str | None, *, production: bool) -> str:
     """Make the platform admin's key on the first start, and tell the command line of this machine where we are.
 
-    The context that was written; empty when none was.
+    production: no key is made, for no second factor would guard it; admins log in. The context that was written; empty
+    when none was.
     """
     path = directory / lifecycle.KEY_FILE
     key = path.read_text(encoding="utf-8").strip() if path.exists() else ""
-    if not await _is_known(assembly, key):
-        key = await assembly.services.tenancy.create_platform_key()
+    if not await _is_known(assembly, key) and not production:
+        key = await assembly.services.keys.create_platform_key()
         lifecycle.write_private(path, key + "\n")
     if context is None:
         return ""

@@ -22,10 +22,11 @@ from alphapulse.daemon.access import bearer
 from alphapulse.daemon.answers import to_json
 from alphapulse.daemon.envelope import check_headers
 from alphapulse.daemon.facts import facts_of
+from alphapulse.daemon.limits import Kind, RateLimits, address_of, has_credential
 from alphapulse.daemon.problems import problem, status_of
 from alphapulse.daemon.routing import parse_json
 from alphapulse.daemon.tails import Tail, Tails
-from alphapulse.daemon.trail import entry
+from alphapulse.daemon.trail import leave
 from alphapulse.domain.tenancy import Caller, Permission
 from alphapulse.domain.wire import write_time
 from alphapulse.errors import AlphaPulseError, Forbidden, InvalidInput, TryAgain, Unauthenticated
@@ -55,6 +56,7 @@ class Stream:
         recorder: Recorder,
         clock: Clock,
         telemetry: Telemetry,
+        limits: RateLimits,
         allowed_origins: Collection[str] = (),
     ) -> None:
         self._database = database
@@ -62,6 +64,7 @@ class Stream:
         self._recorder = recorder
         self._clock = clock
         self._telemetry = telemetry
+        self._limits = limits
         self._allowed_origins = frozenset(allowed_origins)
         self._tails = Tails(database)
         self._connections = 0
@@ -80,7 +83,7 @@ class Stream:
         try:
             check_headers(socket.scope)
             self._check_origin(socket)
-            await connection.open()
+            await self._admitted(socket, connection)
             status = 101
             await self._record(socket, connection.caller, status)
             await connection.serve()
@@ -96,6 +99,21 @@ class Stream:
         finally:
             self._count(-1)
 
+    async def _admitted(self, socket: WebSocket, connection: Connection) -> None:
+        """Opens the connection, counted as one read. Who is not known yet, or is refused, counts by address."""
+        address = address_of(socket.scope)
+        unknown = not has_credential(socket.scope)
+        if unknown:
+            await self._limits.admit_stranger(address, Kind.STRANGER)
+        try:
+            await connection.open()
+        except Unauthenticated:
+            if not unknown:
+                await self._limits.admit_stranger(address, Kind.STRANGER)
+            raise
+        if connection.caller is not None:
+            await self._limits.admit(connection.caller, Kind.READ)
+
     def _check_origin(self, socket: WebSocket) -> None:
         """Browsers name the page that asks; programs do not."""
         origin = socket.headers.get("origin")
@@ -106,7 +124,7 @@ class Stream:
     async def _record(self, socket: WebSocket, caller: Caller | None, status: int) -> None:
         facts = facts_of(socket.scope)
         facts.caller = caller
-        await self._recorder.record(entry(socket.scope, facts, status))
+        await leave(self._recorder, socket.scope, facts, status)
 
     def _count(self, by: int) -> None:
         self._connections += by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,12 +12,13 @@ from alphapulse.audit.recorder import Recorder
 from alphapulse.daemon.facts import Facts, facts_of, route_of
 from alphapulse.daemon.problems import problem_answer
 from alphapulse.domain.audit import AuditEvent
-from alphapulse.domain.tenancy import PLATFORM
+from alphapulse.domain.tenancy import PLATFORM, Role
 from alphapulse.errors import AlphaPulseError, Unavailable
 
 #: Asked every few seconds by machines; an entry each would bury the rest.
 UNRECORDED = frozenset({"/health/live", "/health/ready", "/metrics"})
 _LONGEST_PATH = 300
+_FIRST_REFUSAL = 400
 
 
 class Trail:
@@ -42,7 +44,7 @@ class Trail:
             nonlocal replaced
             if message["type"] == "http.response.start":
                 try:
-                    await self._recorder.record(entry(scope, facts, message["status"]))
+                    await leave(self._recorder, scope, facts, message["status"])
                 except AlphaPulseError as error:
                     replaced = True
                     self._log.error("request could not be recorded", code=error.code, detail=error.message)
@@ -56,6 +58,26 @@ class Trail:
         await self._app(scope, receive, recorded)
 
 
+async def leave(recorder: Recorder, scope: Scope, facts: Facts, status: int) -> None:
+    """Record the request in the chain of its tenant; a platform admin's in the platform's too.
+
+    A refused stranger is only counted, and so is one who merely read something public. Raises Unavailable.
+    """
+    caller = facts.caller
+    event = entry(scope, facts, status)
+    if caller is None:
+        if status < _FIRST_REFUSAL and scope.get("method") == "POST":
+            await recorder.record(replace(event, actor=facts.claimed or event.actor))
+        else:
+            template = f"{scope.get('method', 'WS')} {route_of(scope)[1]}"
+            recorder.count_refused(replace(event, path=template, duration_ms=0))
+    elif caller.role is Role.PLATFORM_ADMIN and caller.tenant_id is not None:
+        ours = replace(event, tenant_id=PLATFORM, subject=str(caller.tenant_id))
+        await recorder.record(event, ours, person=caller.user_id)
+    else:
+        await recorder.record(event, person=caller.user_id)
+
+
 def entry(scope: Scope, facts: Facts, status: int) -> AuditEvent:
     caller = facts.caller
     client = scope.get("client")
@@ -67,9 +89,10 @@ def entry(scope: Scope, facts: Facts, status: int) -> AuditEvent:
         action=route_of(scope)[0],
         path=f"{scope.get('method', 'WS')} {path}",
         status=status,
-        outcome="ok" if status < 400 else facts.outcome or f"http_{status}",
+        outcome="ok" if status < _FIRST_REFUSAL else facts.outcome or f"http_{status}",
         request_id=facts.request_id,
         at=facts.at,
         address=client[0] if client else "",
         duration_ms=int((time.perf_counter() - facts.started) * 1000),
+        support="" if caller is None or caller.support is None else str(caller.support),
     )

@@ -25,10 +25,14 @@ class EventKind(StrEnum):
     FUND_CONFIGURED = "fund.configured"
     TRADING_HALTED = "trading.halted"
     TRADING_RESUMED = "trading.resumed"
+    TENANT_CHANGED = "tenant.changed"
     MEMBER_ADDED = "member.added"
+    MEMBER_CHANGED = "member.changed"
     MEMBER_REMOVED = "member.removed"
     REPLAY_FINISHED = "replay.finished"
     RECONCILE_ATTENTION = "reconcile.attention"
+    SUPPORT_OPENED = "support.opened"
+    SUPPORT_CLOSED = "support.closed"
 
 
 #: What a reader must be allowed in order to be sent an event of this kind.
@@ -46,10 +50,14 @@ REQUIRED_PERMISSION: dict[EventKind, Permission] = {
     EventKind.FUND_CONFIGURED: Permission.FUNDS_READ,
     EventKind.TRADING_HALTED: Permission.RISK_READ,
     EventKind.TRADING_RESUMED: Permission.RISK_READ,
+    EventKind.TENANT_CHANGED: Permission.EVENTS_READ,
     EventKind.MEMBER_ADDED: Permission.MEMBERS_READ,
+    EventKind.MEMBER_CHANGED: Permission.MEMBERS_READ,
     EventKind.MEMBER_REMOVED: Permission.MEMBERS_READ,
     EventKind.REPLAY_FINISHED: Permission.FUNDS_READ,
     EventKind.RECONCILE_ATTENTION: Permission.ORDERS_READ,
+    EventKind.SUPPORT_OPENED: Permission.AUDIT_READ,
+    EventKind.SUPPORT_CLOSED: Permission.AUDIT_READ,
 }
 
 

@@ -133,6 +133,7 @@ class ReplayState(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    STOPPED = "stopped"  # by a person, and for good
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,9 +280,12 @@ class Performance:
     sharpe: annualised mean over standard deviation of per-bar returns, no risk-free rate; None below two bars
     or without variance. Below FEWEST_BARS it says nothing yet: people are shown "-", programs get the number.
     fees: base currency. ledger_balanced: stored books equal a fresh derivation from the fills.
+    as_of: close of the last bar that was marked, which the returns reach to; None before the first. Orders, fills and
+    fees are counted up to now.
     """
 
     fund_id: UUID
+    as_of: datetime | None
     bars: int
     decisions: int
     orders: int

@@ -1,7 +1,7 @@
-"""From target weights to orders, and the checks that every order passes before it may leave.
+"""The checks that every order passes before it may leave. How orders are sized: sizing.py.
 
-``size`` and ``judge`` are pure: they take values and return values. ``judge`` runs every check, also
-after the first failed one, so that one answer names everything that is wrong.
+``judge`` is pure: it takes values and returns values. It runs every check, also after the first failed one, so that
+one answer names everything that is wrong.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from alphapulse.domain.market import Instrument
-from alphapulse.domain.money import ZERO, floor_to, is_multiple, plain
-from alphapulse.domain.orders import Order, OrderRequest, OrderType, Side
+from alphapulse.domain.money import ZERO, is_multiple, plain
+from alphapulse.domain.orders import Order, OrderRequest, Side
 from alphapulse.domain.portfolio import Portfolio, Price
 from alphapulse.errors import InvalidInput
 
@@ -111,6 +111,18 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Openings:
+    """How many positions the tenant may hold at once. elsewhere: open, or being opened, in its other funds.
+
+    lifted_by: the tier that allows more, or ``none``.
+    """
+
+    allowed: int
+    elsewhere: int
+    lifted_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What the checks compare a request with.
 
@@ -119,6 +131,7 @@ class Situation:
     a halt lets through only what a person orders and what lessens a position.
     clock: where as_of comes from: ``bar`` (the bar decided on), ``wall`` (now, at a venue with a live source) or
     ``catalogue`` (the newest stored candle, at a venue without one, however old it is).
+    openings: None where the tenant's plan does not limit its positions.
     """
 
     portfolio: Portfolio
@@ -130,6 +143,7 @@ class Situation:
     halts: tuple[str, ...] = ()
     manual: bool = False
     clock: str = "bar"
+    openings: Openings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +214,7 @@ def judge(request: OrderRequest, situation: Situation, reservation: Reservation)
             _order_notional(request, situation, price),
             _free_balance(request, situation, reservation, price),
             *_exposure(request, situation, reservation, price),
+            *_opening(request, situation, reservation),
             _duplicate(request, reservation),
         )
     )
@@ -320,6 +335,19 @@ def _exposure(
     )
 
 
+def _opening(request: OrderRequest, situation: Situation, reservation: Reservation) -> tuple[Check, ...]:
+    """Whether the tenant's plan allows one more position. More of what is held, and every sale, is none."""
+    openings = situation.openings
+    if openings is None or request.side is Side.SELL:
+        return ()
+    here = {symbol for symbol, position in situation.portfolio.positions.items() if position.quantity > ZERO}
+    opened = len(here.union(reservation.bought))
+    wanted = openings.elsewhere + len(here.union(reservation.bought, {request.symbol}))
+    passed = wanted <= openings.allowed or wanted == openings.elsewhere + opened
+    detail = f"positions={wanted} max={openings.allowed} lifted_by={openings.lifted_by}"
+    return (Check("TIER_POSITIONS", passed, detail),)
+
+
 def _figure(value: Decimal) -> str:
     """A product as the checks print it: at most eight decimals; what is compared keeps them all."""
     return plain(value.quantize(_SHOWN, rounding=ROUND_HALF_EVEN))
@@ -328,71 +356,3 @@ def _figure(value: Decimal) -> str:
 def _duplicate(request: OrderRequest, reservation: Reservation) -> Check:
     twin = reservation.requests.get(request.fingerprint())
     return Check("DUPLICATE_ORDER", twin is None, f"twin={twin or 'none'}")
-
-
-def size(
-    weights: Mapping[str, float],
-    portfolio: Portfolio,
-    instruments: Mapping[str, Instrument],
-    limits: RiskLimits,
-    live_orders: tuple[Order, ...] = (),
-) -> list[OrderRequest]:
-    """Orders that move the portfolio to ``weights`` (fraction of equity per symbol, >= 0), sales first.
-
-    Symbols with a live order are left alone. Quantities are rounded down to the instrument's increment.
-    Purchases are shrunk alike to the free cash and to the room below the gross exposure limit; what sales of
-    the same plan bring in is spent from the next bar on. Differences below the rebalance threshold or the
-    instrument's minima are left alone. A weight of zero sells the whole position.
-    """
-    equity = portfolio.equity
-    smallest = limits.rebalance_threshold * equity
-    busy = {order.request.symbol for order in live_orders}
-    sales: list[OrderRequest] = []
-    wanted: list[tuple[Instrument, Decimal, Decimal]] = []
-    for symbol in sorted(set(weights) - busy):
-        price, instrument = portfolio.prices.get(symbol), instruments.get(symbol)
-        if price is None or instrument is None:
-            continue
-        held = _sellable(portfolio, instrument)
-        weight = min(max(ZERO, Decimal(repr(weights[symbol]))), limits.max_position_fraction)
-        difference = weight * equity - held * price.value
-        if weight > ZERO and abs(difference) < smallest:
-            continue
-        if difference > ZERO:
-            wanted.append((instrument, min(difference, limits.max_order_notional), price.value))
-        elif held > ZERO:
-            quantity = held if weight == ZERO else -difference / price.value
-            quantity = min(quantity, limits.max_order_notional / price.value)
-            _add(sales, instrument, Side.SELL, quantity, price.value)
-    needed = sum((notional for _, notional, _ in wanted), ZERO)
-    room = _room(portfolio, limits, reserved_by(live_orders, portfolio.prices))
-    share = min(Decimal(1), room / needed) if needed > ZERO and room > ZERO else ZERO
-    purchases: list[OrderRequest] = []
-    for instrument, notional, price_value in wanted:
-        # A remnant of the cash would only buy crumbs, bar after bar.
-        if share == 1 or notional * share >= smallest:
-            _add(purchases, instrument, Side.BUY, notional * share / price_value, price_value)
-    return sales + purchases
-
-
-def _sellable(portfolio: Portfolio, instrument: Instrument) -> Decimal:
-    """What the position holds and the wallet still has: a fee in the base currency may have taken some of it."""
-    position = portfolio.positions.get(instrument.symbol)
-    if position is None:
-        return ZERO
-    return min(position.quantity, portfolio.balances.get(instrument.base, ZERO))
-
-
-def _room(portfolio: Portfolio, limits: RiskLimits, reservation: Reservation) -> Decimal:
-    """Base currency that purchases may take now."""
-    cash = portfolio.cash / (1 + limits.fee_cushion)
-    exposure = limits.max_gross_exposure * portfolio.equity - portfolio.gross_exposure
-    return min(cash, exposure) - reservation.cash
-
-
-def _add(requests: list[OrderRequest], instrument: Instrument, side: Side, quantity: Decimal, price: Decimal) -> None:
-    quantity = floor_to(quantity, instrument.quantity_increment)
-    if quantity > ZERO and quantity >= instrument.min_quantity and quantity * price >= instrument.min_notional:
-        requests.append(
-            OrderRequest(instrument.venue, instrument.symbol, side, OrderType.MARKET, quantity, leg=instrument.symbol)
-        )

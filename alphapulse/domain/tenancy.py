@@ -1,15 +1,20 @@
-"""Tenants, members, roles, and the one table of who may do what."""
+"""Tenants, their members, and who is asking. Who may do what stands in permissions.py."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
+from alphapulse.domain.lifecycle import TenantState, permits
+from alphapulse.domain.lookalikes import imitation
+from alphapulse.domain.permissions import PERMISSIONS, WITHOUT_SUPPORT, Permission, Role
+from alphapulse.domain.plans import Tier
 from alphapulse.errors import Forbidden, InvalidInput
 
+#: The user who holds the keys that the platform makes for itself at its first start.
+PLATFORM_USER = "platform@localhost"
 #: Stands for the platform where a tenant id is demanded: the platform's own audit chain and events.
 PLATFORM = UUID(int=0)
 
@@ -17,68 +22,12 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,38}[a-z0-9]")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
 
-class Role(StrEnum):
-    PLATFORM_ADMIN = "platform_admin"
-    TENANT_ADMIN = "tenant_admin"
-    TRADER = "trader"
-    VIEWER = "viewer"
-
-
-class Permission(StrEnum):
-    TENANTS_READ = "tenants.read"
-    TENANTS_WRITE = "tenants.write"
-    MEMBERS_READ = "members.read"
-    MEMBERS_WRITE = "members.write"
-    FUNDS_READ = "funds.read"
-    FUNDS_WRITE = "funds.write"
-    AGENTS_READ = "agents.read"
-    AGENTS_WRITE = "agents.write"
-    ORDERS_READ = "orders.read"
-    ORDERS_WRITE = "orders.write"
-    RISK_READ = "risk.read"
-    RISK_HALT = "risk.halt"
-    RISK_RESUME = "risk.resume"
-    MARKET_READ = "market.read"
-    MARKET_WRITE = "market.write"
-    AUDIT_READ = "audit.read"
-    EVENTS_READ = "events.read"
-    JOBS_READ = "jobs.read"
-    PLATFORM_READ = "platform.read"
-    PLATFORM_WRITE = "platform.write"
-
-
-_P = Permission
-_READS = frozenset({_P.FUNDS_READ, _P.AGENTS_READ, _P.ORDERS_READ, _P.RISK_READ, _P.MARKET_READ, _P.EVENTS_READ})
-_TRADES = _READS | {_P.ORDERS_WRITE, _P.AGENTS_WRITE, _P.FUNDS_WRITE, _P.RISK_HALT}
-_ADMINISTERS = _TRADES | {
-    _P.MEMBERS_READ,
-    _P.MEMBERS_WRITE,
-    _P.RISK_RESUME,
-    _P.AUDIT_READ,
-    _P.JOBS_READ,
-    _P.TENANTS_READ,
-}
-
-#: Who may do what. Nothing outside this table grants anything.
-PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.VIEWER: _READS,
-    Role.TRADER: _TRADES,
-    Role.TENANT_ADMIN: _ADMINISTERS,
-    Role.PLATFORM_ADMIN: frozenset(Permission),
-}
-
-
-class TenantState(StrEnum):
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-
-
 @dataclass(frozen=True, slots=True)
 class Tenant:
     id: UUID
     slug: str
     name: str
-    tier: str
+    tier: Tier
     state: TenantState
     created_at: datetime
 
@@ -99,6 +48,9 @@ class Caller:
     """Who is asking, for which tenant, as what. tenant_id None: a platform admin that named no tenant.
 
     actor: what the audit log shows (e-mail, or ``key:PREFIX``). session_id: what revocation ends.
+    state: of the tenant; None without one. scopes: what an API key is confined to; None for all that the role grants;
+    empty for a login that still lacks a second factor. support: the open session by which a platform admin may change
+    the tenant.
     """
 
     actor: str
@@ -107,17 +59,50 @@ class Caller:
     role: Role
     tenant_id: UUID | None
     expires_at: datetime
+    state: TenantState | None = None
+    scopes: frozenset[Permission] | None = None
+    support: UUID | None = None
 
     def may(self, permission: Permission) -> bool:
-        return permission in PERMISSIONS[self.role]
+        """Whether the role grants it, the key's scopes hold it, the state leaves it, and support is open for it."""
+        if permission not in PERMISSIONS[self.role] or (self.scopes is not None and permission not in self.scopes):
+            return False
+        if self._lacks_support(permission):
+            return False
+        return self.state is None or permits(self.state, permission)
 
     def require(self, permission: Permission) -> None:
-        """Raises Forbidden unless the role grants ``permission``."""
-        if not self.may(permission):
+        """Raises Forbidden unless ``may``, naming what stands against it."""
+        if self.may(permission):
+            return
+        if permission not in PERMISSIONS[self.role]:
+            raise Forbidden(f"role {self.role} may not {permission}", fix=_who_to_ask(permission))
+        if self.scopes is not None and not self.actor.startswith("key:"):
             raise Forbidden(
-                f"role {self.role} may not {permission}",
-                fix=_who_to_ask(permission),
+                f"this login may not {permission} before it has a second factor", fix="Run `alphapulse totp enable`."
             )
+        if self.scopes is not None and permission not in self.scopes:
+            held = ", ".join(sorted(self.scopes)) or "none"
+            raise Forbidden(
+                f"this API key may not {permission}: its scopes are {held}",
+                fix=f"Make a key for it: alphapulse keys create NAME --role {self.role} --scope {permission}",
+            )
+        if self._lacks_support(permission):
+            raise Forbidden(
+                f"the platform may not {permission} in a tenant without an open support session",
+                fix="Open one: alphapulse support open TENANT --reason WHY --ticket REFERENCE --minutes 30",
+            )
+        raise Forbidden(
+            f"the tenant is {self.state}, which leaves no {permission}", fix="Ask the platform admin about the tenant."
+        )
+
+    @property
+    def watches(self) -> bool:
+        """Whether this is the platform in a tenant, without support open there: it looks, and changes nothing."""
+        return self.role is Role.PLATFORM_ADMIN and self.tenant_id is not None and self.support is None
+
+    def _lacks_support(self, permission: Permission) -> bool:
+        return self.watches and permission not in WITHOUT_SUPPORT
 
     def require_tenant(self) -> UUID:
         """The tenant to act in. Raises InvalidInput when a platform admin named none."""
@@ -139,7 +124,7 @@ def _who_to_ask(permission: Permission) -> str:
 def parse_slug(text: str, field: str = "slug") -> str:
     if not _SLUG.fullmatch(text):
         raise InvalidInput(
-            f"{field}: {text[:60]!r} is not a slug",
+            f"{field}: {text[:60]!r} is not a slug{_because(text)}",
             field=field,
             fix="Use 2 to 40 lower-case letters, digits and inner hyphens, for example acme-capital.",
         )
@@ -150,11 +135,24 @@ def parse_email(text: str, field: str = "email") -> str:
     """The address in lower case."""
     if not text.isascii() or not _EMAIL.fullmatch(text):
         raise InvalidInput(
-            f"{field}: {text[:80]!r} is not an e-mail address",
+            f"{field}: {text[:80]!r} is not an e-mail address{_because(text)}",
             field=field,
             fix="Write it as name@example.com, in plain ASCII.",
         )
     return text.lower()
+
+
+def parse_person(text: str, field: str = "email") -> str:
+    """The address in lower case, if it may become a member's."""
+    email = parse_email(text, field)
+    if email == PLATFORM_USER:
+        raise InvalidInput(f"{field}: {email} is the platform's own", field=field, fix="Name a person's address.")
+    return email
+
+
+def _because(text: str) -> str:
+    found = imitation(text)
+    return f": it has a {found}" if found else ""
 
 
 def parse_role(text: str, field: str = "role") -> Role:
@@ -173,19 +171,27 @@ def parse_role(text: str, field: str = "role") -> Role:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a login gives. token: sent as ``Authorization: Bearer``. tenant: slug; None for the platform's own."""
+    """What a login gives. token: sent as ``Authorization: Bearer``. tenant: slug; None for the platform's own.
+
+    refresh_token: good for the next token, once; good until refresh_until. device: shown at later log-ins of this user
+    from this machine, which failures from elsewhere then do not slow down; a log-in gives it, a refresh does not.
+    """
 
     token: str
     expires_at: datetime
     tenant: str | None
     role: Role
+    refresh_token: str = ""
+    refresh_until: datetime | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key for scripts. prefix: the part that may be shown. key: the whole, once, in the answer that creates it.
 
-    tenant_id None: a key of the platform. expires_at None: good until revoked.
+    tenant_id None: a key of the platform. expires_at None: good until revoked. scopes: what it is confined to; None for
+    all that the role grants. last_used_at: to the minute. replaces: the key that it was made to follow.
     """
 
     id: UUID
@@ -196,6 +202,9 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    scopes: tuple[Permission, ...] | None = None
+    last_used_at: datetime | None = None
+    replaces: UUID | None = None
     key: str | None = None
 
 

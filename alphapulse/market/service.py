@@ -162,6 +162,11 @@ class Market:
         """Whether a live source stands behind the venue, so that what is stored is not all there is."""
         return venue in self._feed.sources
 
+    def begins(self, venue: str) -> datetime | None:
+        """Before when the venue's live source has no candle; None without a live source."""
+        source = self._feed.sources.get(venue)
+        return None if source is None else source.begins
+
     async def first_price(self, series: Series, since: datetime, close_at: datetime) -> Price | None:
         """The close of the first bar that closed after ``since``, unless it closed after ``close_at``."""
         try:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
+
+from alphapulse.sealing import Seal
+
+#: Whether what runs now looks at tenants as the platform does: transactions bound to a tenant are then read-only and
+#: run as ``ap_platform``, so that PostgreSQL itself refuses a change. Set for one request, and taken back after it.
+WATCHING: ContextVar[bool] = ContextVar("WATCHING", default=False)
 
 Row = dict[str, Any]
 Parameters = Mapping[str, Any]
@@ -21,6 +28,8 @@ class Transaction(Protocol):
     """
 
     tenant_id: UUID | None
+    #: The master key that belongs to this database; None where it was opened without, as a reader of plain rows may.
+    seal: Seal | None
 
     async def all(self, sql: LiteralString, parameters: Parameters | None = None) -> list[Row]: ...
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
 from alphapulse.ports.database import Transaction
 
-#: A job's function: takes its arguments (ids and ISO times only), may be run more than once.
-JobFunction = Callable[[Mapping[str, str]], Awaitable[None]]
+
+class Turn(Enum):
+    """How a job's function ends when it does not fail."""
+
+    OVER = auto()
+    #: There is more to do, and it can wait: the job goes behind every other that waits.
+    AGAIN = auto()
+
+
+#: A job's function: takes its arguments (ids and ISO times only), may be run more than once. None is Turn.OVER.
+JobFunction = Callable[[Mapping[str, str]], Awaitable[Turn | None]]
 
 
 class Queue(Protocol):
@@ -21,8 +31,12 @@ class Queue(Protocol):
         *,
         tenant_id: UUID | None = None,
         urgent: bool = False,
+        patient: bool = False,
     ) -> UUID:
-        """Add a job in the transaction of what caused it: no commit, no job. Returns the id of ``jobs list``."""
+        """Add a job in the transaction of what caused it: no commit, no job. Returns the id of ``jobs list``.
+
+        urgent: before all that wait. patient: behind all that wait, and behind what comes later and is not patient.
+        """
         ...
 
     async def requeue(self, tx: Transaction, job_id: UUID) -> None:

@@ -6,19 +6,22 @@ then the user's ``alphapulse.toml`` (in ``$XDG_CONFIG_HOME/alphapulse/``, or whe
 line gave. The result is frozen.
 """
 
-from alphapulse.settings.loading import config_file, load, unknown_variables
+from alphapulse.settings.loading import config_file, load, load_without_file, unknown_variables
 from alphapulse.settings.model import PREFIX, Settings, default_data_directory
-from alphapulse.settings.tables import MarketRules, PaperRules
+from alphapulse.settings.tables import BackupRules, MarketRules, PaperRules, SmtpRules
 from alphapulse.settings.values import is_loopback
 
 __all__ = [
     "PREFIX",
+    "BackupRules",
     "MarketRules",
     "PaperRules",
     "Settings",
+    "SmtpRules",
     "config_file",
     "default_data_directory",
     "is_loopback",
     "load",
+    "load_without_file",
     "unknown_variables",
 ]

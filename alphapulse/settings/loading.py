@@ -35,6 +35,16 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     Raises Misconfigured naming the setting, what is wrong and how to write it.
     """
     user = _tables(path or config_file(), required=path is not None or f"{PREFIX}CONFIG" in os.environ)
+    return _layered(user, path or config_file(), overrides)
+
+
+def load_without_file(**overrides: Any) -> Settings:
+    """As ``load``, as if the user had no file. Raises Misconfigured."""
+    return _layered({}, config_file(), overrides)
+
+
+def _layered(user: dict[str, Any], file: Path, overrides: Mapping[str, Any]) -> Settings:
+    """user: the tables of the user's ``file``."""
     given = {name: value for name, value in overrides.items() if value is not None}
     layers = (user, _profile(given, user), _tables(packaged_config() / "alphapulse.toml", required=True))
 
@@ -54,7 +64,7 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Layered(**given)
     except ValidationError as error:
-        raise _misconfigured(error, user, path or config_file()) from error
+        raise _misconfigured(error, user, file) from error
     except SettingsError as error:
         raise Misconfigured(f"{error}", fix="Write tables in environment variables as JSON.") from error
 

@@ -10,8 +10,8 @@ from platformdirs import user_data_path
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from alphapulse.settings.tables import MarketRules, PaperRules
-from alphapulse.settings.values import Duration, Listed, Seconds, is_base_url, is_loopback
+from alphapulse.settings.tables import BackupRules, MarketRules, PaperRules, RateRules, SmtpRules
+from alphapulse.settings.values import Duration, Listed, Seconds, is_base_url, is_loopback, is_redis_url
 
 PREFIX = "ALPHAPULSE_"
 
@@ -45,6 +45,10 @@ class Settings(BaseSettings):
     trusted_proxies: Listed = Field(
         (), description="Addresses of proxies that end TLS before us and whose X-Forwarded-* headers are believed."
     )
+    public_url: str = Field(
+        "http://127.0.0.1:8470",
+        description="Scheme and host under which people reach the daemon, for links in mails; not set: its own.",
+    )
     allowed_origins: Listed = Field(
         (), description="Origins (https://host) of web pages that may open /ws besides the daemon's own."
     )
@@ -66,18 +70,36 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field("json", description="One JSON object per line, or lines for people.")
     telemetry: Literal["none", "prometheus"] = Field("prometheus", description="Adapter behind /metrics.")
 
+    mail: Literal["console", "smtp"] = Field(
+        "console", description="How mails leave: as files in data_directory/mail, or through the server in [smtp]."
+    )
+
+    cache: Literal["memory", "redis"] = Field("memory", description="Where copies are kept; redis shares them.")
+    limits: Literal["memory", "redis"] = Field(
+        "memory", description="Where requests are counted; redis gives all daemons on it one budget."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis or Valkey: redis://HOST:PORT/NUMBER on this machine, rediss:// elsewhere."
+    )
+    redis_ca: FilePath | None = Field(
+        None, description="PEM file with the authority of Redis's certificate; the system's authorities if not set."
+    )
+
     body_limit: int = Field(1_000_000, ge=1_000, description="Largest request body, bytes.")
     import_limit: int = Field(64_000_000, ge=1_000, description="Largest file of candles that may be uploaded, bytes.")
     token_lifetime: Seconds = Field(timedelta(hours=1), description="How long a login's token is good for, seconds.")
     session_lifetime: Seconds = Field(timedelta(days=7), description="How long a login can be renewed, seconds.")
-    signing_key_file: Path | None = Field(
-        None, description="Ed25519 key that signs tokens; made in data_directory when not set. Replicas share one."
+    export_directory: Path | None = Field(
+        None,
+        description="Where copies of tenants' data lie until they are fetched; data_directory/exports if not set. "
+        "Daemons that serve one database share it.",
     )
     master_key_file: Path | None = Field(
         None,
         description="Key that seals TOTP secrets, link tokens and personal fields; made in data_directory if not set. "
         "Replicas share one; a database is worth little without it.",
     )
+    signup: bool = Field(False, description="Whether strangers may open a tenant of their own: POST /signup.")
     policy_directory: Path | None = Field(
         None, description="Folder of privacy-VERSION.md; the last by name is in force. Not set: the packaged text."
     )
@@ -91,9 +113,31 @@ class Settings(BaseSettings):
         timedelta(seconds=20), description="Longest wait for running requests and jobs when the daemon stops, seconds."
     )
 
+    audit_retention_days: int = Field(
+        365, ge=100, description="How long the audit log is kept, days; whole months older than this are dropped."
+    )
+    audit_heads_directory: Path | None = Field(
+        None, description="Where the heads of the audit chains are written hourly; data_directory/audit-heads if unset."
+    )
+
+    rates: RateRules = Field(default_factory=RateRules, description="How many requests a minute.")  # pyright: ignore[reportArgumentType, reportCallIssue]
     paper: PaperRules = Field(default_factory=PaperRules, description="How the paper venue fills orders.")  # pyright: ignore[reportArgumentType, reportCallIssue]
     market: MarketRules = Field(default_factory=MarketRules, description="Candles and instruments.")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
+    backup: BackupRules = Field(default_factory=BackupRules, description="Backups.")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    smtp: SmtpRules = Field(default_factory=SmtpRules, description="The mail server.")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    @property
+    def backup_directory(self) -> Path:
+        """Where backups are kept."""
+        return self.backup.directory or self.data_directory / "backups"
+
+    @property
+    def master_key(self) -> Path:
+        """The file of the master key."""
+        return self.master_key_file or self.data_directory / "master.key"
+
+    @field_validator("public_url")
     @classmethod
     def _leads_to_a_host(cls, url: str) -> str:
         if not is_base_url(url):
@@ -109,6 +153,25 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return url
 
+    @field_validator("redis_url")
+    @classmethod
+    def _speaks_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not is_redis_url(url.get_secret_value()):
+            msg = (
+                "write it as rediss://USER:PASSWORD@HOST:PORT/NUMBER without a query; redis:// without TLS only on a "
+                "loopback address"
+            )
+            raise ValueError(msg)
+        return url
+
+    @model_validator(mode="after")
+    def _has_its_redis(self) -> Settings:
+        for name in ("cache", "limits"):
+            if getattr(self, name) == "redis" and self.redis_url is None:
+                msg = f"{name} redis needs redis_url"
+                raise ValueError(msg)
+        return self
+
     @model_validator(mode="after")
     def _guards_the_door(self) -> Settings:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -119,6 +182,31 @@ class Settings(BaseSettings):
                 f"host {self.host} can be reached from outside without encryption: set tls_certificate and tls_key, "
                 "or trusted_proxies when a proxy ends TLS, or listen on 127.0.0.1"
             )
+            raise ValueError(msg)
+        if self.mail == "smtp" and not (self.smtp.host and "@" in self.smtp.sender):
+            msg = "mail smtp needs smtp.host and smtp.sender (an address)"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _is_fit_for_other_peoples_money(self) -> Settings:
+        if self.profile != "production":
+            return self
+        backup = self.backup
+        refused = {
+            "mail must be smtp: nobody would get mails that are only written to files": self.mail != "smtp",
+            "public_url must be https://HOST: mails lead people there": not self.public_url.startswith("https://"),
+            "set tls_certificate and tls_key, or trusted_proxies when a proxy ends TLS": self.tls_certificate is None
+            and not self.trusted_proxies,
+            "backup.directory must lie outside data_directory: a backup beside the data is lost with it": backup.daily
+            and self.backup_directory.resolve().is_relative_to(self.data_directory.resolve()),
+            "set backup.database_url to a login that reads every row, or backup.daily to false": backup.daily
+            and self.database_url is not None
+            and (backup.database_url or self.database_admin_url) is None,
+        }
+        found = [problem for problem, there in refused.items() if there]
+        if found:
+            msg = f"profile production: {'; '.join(found)}"
             raise ValueError(msg)
         return self
 

@@ -49,6 +49,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_redis_url(url: str) -> bool:
+    """With everything in its place, and no plain connection that leaves this machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        number = parts.path.strip("/") or "0"
+    except ValueError:
+        return False
+    safe = parts.scheme == "rediss" or (parts.scheme == "redis" and is_loopback(host))
+    return bool(host) and safe and number.isdecimal() and not parts.query and not parts.fragment
+
+
 def is_base_url(url: str) -> bool:
     """Scheme and host only, and no plain HTTP that leaves this machine."""
     try:

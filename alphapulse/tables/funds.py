@@ -62,7 +62,7 @@ REPLAYS = Table(
     moment("start_at"),  # close of the first bar to run
     moment("end_at"),  # close of the last bar to run
     moment("cursor", nullable=True),  # close of the last bar done
-    text("state"),  # running, finished, failed
+    text("state"),  # running, finished, failed, stopped
     text("error"),
     moment("recorded_at"),
     of_fund(),

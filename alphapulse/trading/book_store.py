@@ -11,6 +11,7 @@ from uuid import UUID
 
 from alphapulse.domain.decisions import Decision
 from alphapulse.domain.portfolio import Account, Entry, EntryKind, EquityPoint, Position, Posting
+from alphapulse.domain.risk import Openings
 from alphapulse.domain.wire import decode
 from alphapulse.ports.database import Row, Transaction
 from alphapulse.trading.fund_store import unknown
@@ -28,7 +29,8 @@ WALLET: LiteralString = (
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a fund stands. live: how many orders may still trade. halts: one line each, of every scope.
+    """Where a fund stands. live: how many orders may still trade. halts: one line each, of every scope, and one for a
+    tenant whose state leaves no new risk. openings: see ``trading/ceiling.py``, which adds it.
 
     decided: the decision stored for the bar asked about. last_at: close of the newest bar of its equity.
     """
@@ -41,6 +43,7 @@ class Standing:
     replaying: bool
     last_at: datetime | None
     decided: Decision | None
+    openings: Openings | None = None
 
 
 async def standing(tx: Transaction, fund_id: UUID, at: datetime) -> Standing:
@@ -51,7 +54,9 @@ async def standing(tx: Transaction, fund_id: UUID, at: datetime) -> Standing:
         " UNION ALL"
         " SELECT CASE WHEN h.fund_id IS NULL THEN 'scope=tenant reason=' ELSE 'scope=fund reason=' END || h.reason"
         " FROM halts h WHERE h.tenant_id = f.tenant_id AND h.lifted_at IS NULL"
-        " AND (h.fund_id IS NULL OR h.fund_id = f.id)) AS halts,"
+        " AND (h.fund_id IS NULL OR h.fund_id = f.id)"
+        " UNION ALL SELECT 'scope=tenant state=' || t.state FROM tenants t"
+        " WHERE t.id = f.tenant_id AND t.state NOT IN ('active', 'past_due')) AS halts,"
         " (SELECT count(*) FROM orders o WHERE o.tenant_id = f.tenant_id AND o.fund_id = f.id"
         " AND o.status IN ('intended', 'unknown', 'open', 'partially_filled')) AS live,"
         " EXISTS (SELECT FROM replays r WHERE r.tenant_id = f.tenant_id AND r.fund_id = f.id"

@@ -11,8 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import numpy as np
-
 from alphapulse.clock import Clock
 from alphapulse.domain.decisions import Decision, Explanation
 from alphapulse.domain.funds import Fund
@@ -30,9 +28,18 @@ from alphapulse.domain.portfolio import (
 )
 from alphapulse.domain.wire import parse_time, write_time
 from alphapulse.errors import Conflict, InvalidInput, NotFound
+from alphapulse.ports.cache import Cache
 from alphapulse.ports.database import Database, Transaction
-from alphapulse.quant import metrics
-from alphapulse.trading import book_store, decision_store, drift, fund_store, history_store, order_store, summary_store
+from alphapulse.trading import (
+    book_store,
+    decision_store,
+    drift,
+    fund_store,
+    history_store,
+    order_store,
+    performance,
+    summary_store,
+)
 
 if TYPE_CHECKING:
     from alphapulse.market.service import Market
@@ -51,12 +58,16 @@ _Asked = tuple[str, Timeframe, datetime, tuple[str, ...]]
 
 
 class Books:
-    """``fund`` is a name or an id; an unknown one, or another tenant's, raises NotFound."""
+    """``fund`` is a name or an id; an unknown one, or another tenant's, raises NotFound.
 
-    def __init__(self, *, database: Database, market: Market, clock: Clock) -> None:
+    cache: where copies of answers that are costly to make are kept; None: they are made each time.
+    """
+
+    def __init__(self, *, database: Database, market: Market, clock: Clock, cache: Cache | None = None) -> None:
         self._database = database
         self._market = market
         self._clock = clock
+        self._cache = cache
         self._prices: dict[_Asked, tuple[float, Mapping[str, Price]]] = {}
 
     async def summary(self, tenant_id: UUID, fund: str | None = None) -> PortfolioSummary:
@@ -82,30 +93,18 @@ class Books:
 
     async def performance(self, tenant_id: UUID, fund: str) -> Performance:
         """Over every equity point. Returns are measured from the capital paid in."""
+        if self._cache is None:
+            async with self._database.transaction(tenant_id) as tx:
+                return await performance.measure(tx, await fund_store.find(tx, fund))
         async with self._database.transaction(tenant_id) as tx:
             found = await fund_store.find(tx, fund)
-            points = await book_store.equity(tx, found.id)
-            counts = await decision_store.counts(tx, found.id)
-            _, positions = await book_store.books(tx, found.id)
-            lines = await drift.find(tx, found)
-        curve = np.array([float(found.capital), *(float(point.equity) for point in points)])
-        held = np.array([float(found.capital), *(float(point.benchmark) for point in points)])
-        return Performance(
-            fund_id=found.id,
-            bars=len(points),
-            decisions=counts.decisions,
-            orders=counts.orders,
-            fills=counts.fills,
-            denied=counts.denied,
-            fees=sum((position.fees for position in positions.values()), ZERO),
-            total_return=metrics.total_return(curve),
-            benchmark_return=metrics.total_return(held),
-            max_drawdown=metrics.max_drawdown(curve),
-            sharpe=metrics.sharpe(curve, found.config.timeframe),
-            equity_start=found.capital,
-            equity_end=points[-1].equity if points else found.capital,
-            ledger_balanced=not lines,
-        )
+            key = await performance.key_of(tx, tenant_id, found)
+        if copy := await performance.kept(self._cache, key):
+            return copy
+        async with self._database.transaction(tenant_id) as tx:
+            made = await performance.measure(tx, found)
+        await performance.keep(self._cache, key, made)
+        return made
 
     async def verify(self, tenant_id: UUID, fund: str) -> list[str]:
         """One line per difference between the stored books and a derivation from the fills; empty when they agree."""

@@ -20,6 +20,7 @@ from alphapulse.domain.funds import Fund
 from alphapulse.domain.market import Instrument
 from alphapulse.domain.money import ZERO, floor_to, plain
 from alphapulse.domain.orders import Order, OrderRequest, OrderStatus, OrderType, Side
+from alphapulse.domain.plans import Allowance
 from alphapulse.domain.portfolio import Price
 from alphapulse.domain.risk import judge_plan
 from alphapulse.errors import Conflict, InvalidInput, Misconfigured, NotFound
@@ -28,6 +29,8 @@ from alphapulse.ports.exchange import Exchange
 from alphapulse.ports.telemetry import Telemetry
 from alphapulse.trading import book_store, fund_store, handover, intents, order_store
 from alphapulse.trading.book_store import Standing
+from alphapulse.trading.by_hand import record_cancelled, record_placed
+from alphapulse.trading.ceiling import Ceiling
 from alphapulse.trading.recording import After, Mark, Recorded, intend, record
 from alphapulse.trading.settlement import Outcome, Step, Tracked, absorb
 
@@ -57,6 +60,7 @@ class Desk:
         market: Market,
         clock: Clock,
         telemetry: Telemetry,
+        ceiling: Ceiling,
         look_up_pause: timedelta = handover.PAUSE,
     ) -> None:
         self._database = database
@@ -64,6 +68,7 @@ class Desk:
         self._market = market
         self._clock = clock
         self._telemetry = telemetry
+        self._ceiling = ceiling
         self._pause = look_up_pause
 
     async def submit(
@@ -131,6 +136,7 @@ class Desk:
             if order.status.is_final:
                 raise _final(order)
             (wished,) = await self._wish(tx, found, as_of, f"by {actor}")
+            await record_cancelled(tx, fund, order, wished.order, actor, self._clock.now())
         outcome = await self._follow(self._exchange(fund), wished, as_of, halted=False)
         return (await self._record(fund, [outcome], as_of)).orders[0]
 
@@ -177,14 +183,17 @@ class Desk:
 
         Gives the bar's decision and whether this call made it: an earlier one stands, whoever made it.
         """
+        allowance = await self._ceiling.allowance(fund.tenant_id)
         async with self._database.transaction(fund.tenant_id) as tx:
             await fund_store.lock(tx, fund.id)
             standing = await book_store.standing(tx, fund.id, as_of)
             if standing.decided is not None:
                 return standing.decided, False
+            standing = await self._ceiling.measure(tx, fund.id, standing, allowance)
             decision = planner(standing, await _live(tx, fund, standing))
             placed = intents.orders_of(fund, decision)
             await intend(tx, fund, placed, at=as_of, now=self._clock.now(), actor=actor, decision=decision)
+            await self._ceiling.note(tx, allowance)
         self._count(order for order, _ in placed)
         return decision, True
 
@@ -238,7 +247,19 @@ class Desk:
         instruments = await self._market.instruments(config.venue)
         prices = await self._market.prices(config.venue, sorted(symbols), config.timeframe, as_of)
         clock = ("wall" if self._market.is_served(config.venue) else "catalogue") if manual else "bar"
-        return _Judge(fund, cause, as_of, instruments, prices, manual=manual, actor=actor, clock=clock)
+        allowance = await self._ceiling.allowance(fund.tenant_id)
+        return _Judge(
+            fund,
+            cause,
+            as_of,
+            instruments,
+            prices,
+            manual=manual,
+            actor=actor,
+            clock=clock,
+            ceiling=self._ceiling,
+            allowance=allowance,
+        )
 
     async def _again(self, fund: Fund, known: list[Order], as_of: datetime) -> list[Order]:
         """The first orders of a cause that came again; what was never handed over is, now."""
@@ -297,6 +318,8 @@ class _Judge:
     manual: bool
     actor: str
     clock: str
+    ceiling: Ceiling
+    allowance: Allowance
 
     async def intend(self, tx: Transaction, requests: Sequence[OrderRequest], now: datetime) -> list[Order]:
         """Transaction 1: judge under the fund's lock and store. Raises Conflict while the fund is replayed."""
@@ -304,6 +327,7 @@ class _Judge:
         standing = await book_store.standing(tx, fund.id, self.as_of)
         if standing.replaying:
             raise Conflict(f"fund {fund.name} is being replayed", fix="Place the order when the replay is over.")
+        standing = await self.ceiling.measure(tx, fund.id, standing, self.allowance)
         live = await _live(tx, fund, standing)
         situation = intents.situate(
             fund,
@@ -320,7 +344,11 @@ class _Judge:
             for request, verdict in zip(requests, judge_plan(requests, situation), strict=True)
         ]
         await intend(tx, fund, placed, at=self.as_of, now=now, actor=self.actor)
-        return [order for order, _ in placed]
+        orders = [order for order, _ in placed]
+        await self.ceiling.note(tx, self.allowance)
+        if self.manual:
+            await record_placed(tx, fund, orders, self.actor, now)
+        return orders
 
 
 def _final(order: Order) -> Conflict:

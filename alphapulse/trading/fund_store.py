@@ -78,10 +78,12 @@ async def all_of(tx: Transaction, ids: Sequence[UUID] | None = None) -> list[Fun
 async def lock(tx: Transaction, fund_id: UUID) -> None:
     """Holds the fund's row until the transaction ends: one writer of a fund's books at a time. Raises NotFound.
 
-    What is read afterwards, by a later statement, is what the last writer committed.
+    What is read afterwards, by a later statement, is what the last writer committed. The advisory lock makes moves of
+    the tenant's state (tenancy/tenants_store.lock) wait, so that none misses an order.
     """
     row = await tx.one(
-        "SELECT id FROM funds WHERE tenant_id = %(tenant_id)s AND id = %(id)s FOR UPDATE",
+        "SELECT id, pg_advisory_xact_lock_shared(hashtextextended(tenant_id::text, 1)) FROM funds"
+        " WHERE tenant_id = %(tenant_id)s AND id = %(id)s FOR UPDATE",
         {"tenant_id": tx.tenant_id, "id": fund_id},
     )
     if row is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from alphapulse.audit.changes import record_change
 from alphapulse.clock import Clock
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import (
@@ -24,6 +25,7 @@ from alphapulse.events import store as event_store
 from alphapulse.ports.database import Database, Transaction
 from alphapulse.quant.allocation import complete_allocator
 from alphapulse.trading import book_store, fund_store, replay_store
+from alphapulse.trading.quota import Quota
 
 if TYPE_CHECKING:
     from alphapulse.agents.service import Agents
@@ -33,20 +35,24 @@ if TYPE_CHECKING:
 class Funds:
     """``fund`` is a name or an id; an unknown one, or another tenant's, raises NotFound."""
 
-    def __init__(self, *, database: Database, market: Market, agents: Agents, clock: Clock) -> None:
+    def __init__(self, *, database: Database, market: Market, agents: Agents, clock: Clock, quota: Quota) -> None:
         self._database = database
         self._market = market
         self._agents = agents
         self._clock = clock
+        self._quota = quota
 
     async def create(
         self, tenant_id: UUID, name: str, mode: FundMode, capital: Decimal, config: FundConfig, actor: str
     ) -> Fund:
-        """A stopped fund whose owners paid ``capital`` in. Raises AlreadyExists for a taken name, InvalidInput."""
+        """A stopped fund whose owners paid ``capital`` in. Raises AlreadyExists for a taken name, InvalidInput,
+        TierLimitReached.
+        """
         config = await self._checked(config)
         now = self._clock.now()
         fund = Fund(uuid4(), tenant_id, name, mode, FundState.STOPPED, capital, 1, config, now)
         async with self._database.transaction(tenant_id) as tx:
+            await self._quota.insist(tx, tenant_id, fund.id, config, None)
             try:
                 await fund_store.insert(tx, fund, actor)
             except AlreadyExists:
@@ -58,6 +64,8 @@ class Funds:
             await book_store.add_entries(tx, fund.id, [entry], now)
             await book_store.set_balances(tx, fund.id, {config.base_currency: capital})
             await self._tell(tx, EventKind.FUND_CREATED, fund, actor)
+            after = {"name": name, "mode": mode, "state": fund.state, "capital": capital, "config": config}
+            await self._record(tx, "fund.create", fund, None, after, actor)
         return fund
 
     async def list(self, tenant_id: UUID) -> list[Fund]:
@@ -90,8 +98,8 @@ class Funds:
     async def configure(self, tenant_id: UUID, fund: str, config: FundConfig, actor: str) -> Fund:
         """``config`` as the next version, in force from the next bar.
 
-        Raises InvalidInput, and Conflict for another venue, another base currency, or another timeframe while the
-        fund is replayed: its books are kept in these.
+        Raises InvalidInput, TierLimitReached, and Conflict for another venue, another base currency, or another
+        timeframe while the fund is replayed: its books are kept in these.
         """
         config = await self._checked(config)
         async with self._database.transaction(tenant_id) as tx:
@@ -202,9 +210,12 @@ class Funds:
             raise Conflict(f"fund {fund.name} is being replayed", fix="Change its timeframe when the replay is over.")
         if config == fund.config:
             return fund
+        await self._quota.insist(tx, fund.tenant_id, fund.id, config, fund.config)
         version = await fund_store.add_config(tx, fund, config, actor, self._clock.now())
         configured = replace(fund, config=config, config_version=version)
         await self._tell(tx, EventKind.FUND_CONFIGURED, configured, actor)
+        before, after = ({"version": one.config_version, "config": one.config} for one in (fund, configured))
+        await self._record(tx, "fund.configure", fund, before, after, actor)
         return configured
 
     async def _set_state(self, tenant_id: UUID, fund: str, state: FundState, kind: EventKind, actor: str) -> Fund:
@@ -217,7 +228,21 @@ class Funds:
             await fund_store.set_state(tx, found.id, state)
             changed = replace(found, state=state)
             await self._tell(tx, kind, changed, actor)
+            action = "fund.start" if state is FundState.RUNNING else "fund.stop"
+            await self._record(tx, action, found, {"state": found.state}, {"state": state}, actor)
         return changed
+
+    async def _record(
+        self,
+        tx: Transaction,
+        action: str,
+        fund: Fund,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any],
+        actor: str,
+    ) -> None:
+        now = self._clock.now()
+        await record_change(tx, actor=actor, action=action, subject=fund.name, before=before, after=after, at=now)
 
     async def _tell(self, tx: Transaction, kind: EventKind, fund: Fund, actor: str) -> None:
         now = self._clock.now()

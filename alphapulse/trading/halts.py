@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import UUID, uuid4
 
+from alphapulse.audit.changes import record_change
 from alphapulse.clock import Clock
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import Fund
@@ -41,6 +44,7 @@ class Halts:
             halt = Halt(uuid4(), scope, reason, actor, now, subject and subject.id, subject and subject.name)
             await halt_store.insert(tx, halt)
             await self._tell(tx, EventKind.TRADING_HALTED, halt, actor, reason)
+            await self._record(tx, "risk.halt", halt, None, {"scope": scope, "fund": halt.fund}, reason, actor)
         return halt
 
     async def resume(
@@ -58,6 +62,8 @@ class Halts:
             await halt_store.lift(tx, scope, subject and subject.id, actor, now)
             lifted = replace(standing[0], lifted_at=now, lifted_by=actor)
             await self._tell(tx, EventKind.TRADING_RESUMED, lifted, actor, reason)
+            before = {"scope": scope, "fund": lifted.fund, "reason": lifted.reason}
+            await self._record(tx, "risk.resume", lifted, before, None, reason, actor)
         return lifted
 
     async def list(self, tenant_id: UUID | None = None) -> list[Halt]:
@@ -76,6 +82,21 @@ class Halts:
         found = await fund_store.find(tx, fund)
         await fund_store.lock(tx, found.id)
         return found
+
+    async def _record(
+        self,
+        tx: Transaction,
+        action: str,
+        halt: Halt,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any] | None,
+        reason: str,
+        actor: str,
+    ) -> None:
+        now, subject = self._clock.now(), str(halt.id)
+        await record_change(
+            tx, actor=actor, action=action, subject=subject, before=before, after=after, at=now, reason=reason
+        )
 
     async def _tell(self, tx: Transaction, kind: EventKind, halt: Halt, actor: str, reason: str) -> None:
         """The platform has no stream of its own: its halts are seen by listing them."""

@@ -53,6 +53,7 @@ def situate(
         halts=standing.halts,
         manual=manual,
         clock=clock,
+        openings=standing.openings,
     )
 
 

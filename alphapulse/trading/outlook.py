@@ -18,8 +18,9 @@ from alphapulse.domain.market import Instrument, Series
 from alphapulse.domain.money import ZERO
 from alphapulse.domain.orders import Order, decision_id
 from alphapulse.domain.portfolio import Price
-from alphapulse.domain.risk import judge_plan, size
+from alphapulse.domain.risk import judge_plan
 from alphapulse.domain.signals import Consensus, Signal, Vote, consensus
+from alphapulse.domain.sizing import size
 from alphapulse.errors import NotFound, TryAgain
 from alphapulse.quant.allocation import allocate, volatility_bars
 from alphapulse.quant.indicators import realised_volatility

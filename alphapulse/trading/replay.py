@@ -7,15 +7,17 @@ has one timeline: a replay needs a stopped fund and begins after everything that
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from alphapulse.audit.changes import record_change
 from alphapulse.clock import Clock
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import Fund, FundState, Replay, ReplayState
 from alphapulse.domain.market import EPOCH, Series, Timeframe
-from alphapulse.errors import AlphaPulseError, Conflict, InvalidInput, NotFound
+from alphapulse.errors import AlphaPulseError, Conflict, InvalidInput, NotFound, StorageFull
 from alphapulse.events import store as event_store
 from alphapulse.ports.database import Database, Transaction
 from alphapulse.trading import fund_store, replay_store
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Enqueues the job in the transaction that stores the run.
 Enqueue = Callable[[Transaction, Replay], Awaitable[None]]
+
+#: Bars of one replay at most: eleven years of hours. At the speed of a database that is an hour of work, not a week.
+MOST_BARS = 100_000
 
 
 class _Over(Exception):
@@ -49,14 +54,16 @@ class Replays:
         end_at: datetime | None = None,
         bars: int | None = None,
         enqueue: Enqueue | None = None,
+        actor: str = "job:replay",
     ) -> Replay:
         """Store a run; ``run`` does it. start_at, end_at: close of the first and the last bar, floored to bars.
 
         end_at: the newest closed bar when not given. start_at: ``bars`` before the end when that is given, else the
         bar after what the fund did last, else the first bar that every symbol of the universe has. On a venue that
         has imported candles only, a start before the first of them becomes that first bar; bars_total says how many
-        are left.
-        Raises InvalidInput, and Conflict when the fund runs, is replayed already, or has been beyond start_at.
+        are left; a live venue's first candle counts as far as its source knows it.
+        Raises InvalidInput, also for more than MOST_BARS; Conflict when the fund runs, is replayed already, or has
+        been beyond start_at.
         """
         async with self._database.transaction(tenant_id) as tx:
             found = await fund_store.find(tx, fund)
@@ -71,6 +78,11 @@ class Replays:
             await replay_store.insert(tx, replay, self._clock.now())
             if enqueue is not None:
                 await enqueue(tx, replay)
+            after = {"fund": found.name, "start_at": first, "end_at": end, "bars": total}
+            now, subject = self._clock.now(), str(replay.id)
+            await record_change(
+                tx, actor=actor, action="fund.replay", subject=subject, before=None, after=after, at=now
+            )
         return replay
 
     async def get(self, tenant_id: UUID, fund: str, replay_id: UUID) -> Replay:
@@ -79,25 +91,29 @@ class Replays:
             found = await fund_store.find(tx, fund)
             return await _existing(tx, replay_id, found.id)
 
-    async def run(self, tenant_id: UUID, replay_id: UUID) -> Replay:
+    async def run(self, tenant_id: UUID, replay_id: UUID, *, lasting: timedelta | None = None) -> Replay:
         """Do what is left of a run, and give it as it stands then. May be called again, also by two at once.
 
-        An error of ours that a repeat cannot cure ends the run as failed; Unavailable and the like are raised, and
-        the job comes again.
+        lasting: no bar is begun later than this after the first, so that the run may come back unfinished.
+        An error of ours that a repeat cannot cure ends the run as failed; what passes (Unavailable and the like, and
+        StorageFull) is raised, and the job comes again.
         """
         async with self._database.transaction(tenant_id) as tx:
             replay = await _existing(tx, replay_id)
             fund = await fund_store.find(tx, str(replay.fund_id))
         length = fund.config.timeframe.length
         at = replay.start_at if replay.cursor is None else replay.cursor + length
+        began = monotonic()
         try:
             while replay.state is ReplayState.RUNNING and at <= replay.end_at:
                 await self._cycle.run(fund, at, after=self._advance(fund, replay, at))
                 at += length
+                if lasting is not None and monotonic() - began >= lasting.total_seconds():
+                    break
         except _Over:
             pass
         except AlphaPulseError as error:
-            if error.retryable:
+            if error.retryable or isinstance(error, StorageFull):
                 raise
             await self.fail(tenant_id, replay_id, error.message)
         async with self._database.transaction(tenant_id) as tx:
@@ -107,8 +123,31 @@ class Replays:
         """End a run that cannot go on; what it did so far stands."""
         async with self._database.transaction(tenant_id) as tx:
             replay = await _existing(tx, replay_id)
-            if await replay_store.fail(tx, replay_id, error):
+            if await replay_store.end(tx, replay_id, ReplayState.FAILED, error):
                 await self._tell(tx, replay, ReplayState.FAILED, replay.cursor or replay.start_at, error)
+
+    async def stop(self, tenant_id: UUID, fund: str, replay_id: UUID, *, actor: str) -> Replay:
+        """End a run for good, and give it; what it did so far stands. A stopped one is given as it is.
+
+        The bar under way is not marked as done. Raises NotFound, and Conflict when the run ended by itself.
+        """
+        async with self._database.transaction(tenant_id) as tx:
+            found = await fund_store.find(tx, fund)
+            # A bar's transactions hold the fund first and the run later: the same order here, or the two would wait
+            # for each other.
+            await fund_store.lock(tx, found.id)
+            replay = await _existing(tx, replay_id, found.id)
+            if replay.state is ReplayState.STOPPED:
+                return replay
+            if not await replay_store.end(tx, replay_id, ReplayState.STOPPED):
+                raise Conflict(f"the replay has {replay.state} already", fix="There is nothing to stop.")
+            await self._tell(tx, replay, ReplayState.STOPPED, replay.cursor or replay.start_at, "")
+            before, after = ({"state": state} for state in (replay.state, ReplayState.STOPPED))
+            now, subject = self._clock.now(), str(replay_id)
+            await record_change(
+                tx, actor=actor, action="fund.replay_stop", subject=subject, before=before, after=after, at=now
+            )
+            return await _existing(tx, replay_id)
 
     def _advance(self, fund: Fund, replay: Replay, at: datetime) -> After:
         async def advance(tx: Transaction) -> None:
@@ -154,12 +193,19 @@ class Replays:
                 field="start_at" if start_at else "bars",
                 fix="Choose a span inside the candles: alphapulse market list",
             )
+        if (total := replay_store.slots(first, end, timeframe)) > MOST_BARS:
+            raise InvalidInput(
+                f"{total:,} bars from {first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC are more than the"
+                f" {MOST_BARS:,} of one replay",
+                field="bars",
+                fix=f"Replay it in parts, oldest first: --from with --bars {MOST_BARS}.",
+            )
         return first, end
 
     async def _earliest(self, fund: Fund) -> datetime | None:
-        """Close of the first stored bar of any symbol; None where a live source may have earlier ones."""
-        if self._market.is_served(fund.config.venue):
-            return None
+        """Close of the first bar of any symbol: of the stored ones, or as early as the live source may have any."""
+        if (begins := self._market.begins(fund.config.venue)) is not None:
+            return fund.config.timeframe.floor(begins) + fund.config.timeframe.length
         return min((await self._firsts(fund)).values(), default=None)
 
     async def _firsts(self, fund: Fund) -> dict[str, datetime]:

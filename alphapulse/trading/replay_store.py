@@ -77,13 +77,13 @@ async def advance(tx: Transaction, replay_id: UUID, at: datetime) -> bool:
     )
 
 
-async def fail(tx: Transaction, replay_id: UUID, error: str) -> bool:
-    """False when the run had ended before."""
+async def end(tx: Transaction, replay_id: UUID, state: ReplayState, error: str = "") -> bool:
+    """state: failed or stopped. False when the run had ended before."""
     return bool(
         await tx.run(
-            "UPDATE replays SET state = 'failed', error = %(error)s"
+            "UPDATE replays SET state = %(state)s, error = %(error)s"
             " WHERE tenant_id = %(tenant_id)s AND id = %(id)s AND state = 'running'",
-            {"tenant_id": tx.tenant_id, "id": replay_id, "error": error},
+            {"tenant_id": tx.tenant_id, "id": replay_id, "state": state.value, "error": error},
         )
     )
 

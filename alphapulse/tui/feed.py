@@ -27,7 +27,7 @@ POINTS, DECISIONS, FUNDS_TOGETHER = 500, 12, 8
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """between_reads: at most one round of reads in it, however many events come. first_retry, last_retry: pauses
+    """between_reads: at most one read in it on average, however many events come. first_retry, last_retry: pauses
     after failures, doubling. look_again: how often everything is read although no event asked for it.
     """
 
@@ -171,7 +171,8 @@ class Feed:
                 )
                 if not went_well
             ]
-            await asyncio.sleep(self._pace.between_reads.total_seconds())
+            # A dashboard shares its tenant's rate limit: what reads much rests longer.
+            await asyncio.sleep(self._pace.between_reads.total_seconds() * max(1, len(sections)))
             if not failed:
                 pause = self._pace.first_retry
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 #: Orders of one question, the most that the daemon gives at once.
 _PAGE = 1000
 #: How an API key begins; it does not expire within the hour, so it needs no renewal.
-_KEY_PREFIX = "ap_"
 
 
 class Source(Protocol):
@@ -71,8 +70,10 @@ class Source(Protocol):
 class DaemonSource:
     """A daemon's answers. The client blocks, so every question is asked from a thread."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, fresh_token: Callable[[], str] | None = None) -> None:
+        """fresh_token: gives another token of the same login; None for an API key. Blocks."""
         self._target = target
+        self._fresh_token = fresh_token
         self._client = Client(target)
 
     async def whoami(self) -> Whoami:
@@ -131,12 +132,12 @@ class DaemonSource:
         return await asyncio.to_thread(self._client.risk.resume, scope.value, reason, fund)
 
     def follow(self, since: int) -> AsyncIterator[Event | Link]:
-        expires = self._target.credential and not self._target.credential.startswith(_KEY_PREFIX)
-        return follow(self._target, since, renew=self._renew if expires else None)
+        return follow(self._target, since, renew=None if self._fresh_token is None else self._renew)
 
     async def _renew(self) -> str:
         """A fresh token, which the questions asked from now on carry too."""
-        token = (await asyncio.to_thread(self._client.access.renew)).token
+        assert self._fresh_token is not None
+        token = await asyncio.to_thread(self._fresh_token)
         self._target = replace(self._target, credential=token)
         before, self._client = self._client, Client(self._target)
         before.close()

@@ -69,8 +69,9 @@ def test_twenty_kills_end_with_the_same_orders_fills_and_ledger_as_an_undisturbe
 def begin(killed: Daemon, url: str, slug: str) -> UUID:
     """A tenant with a fund that replays; the fund's id."""
     with Client(Target(url, killed.key)) as platform:
-        platform.tenancy.create_tenant(slug, slug, "standard", f"admin@{slug}.example", "a long password")
+        platform.tenants.provision(slug, "enterprise", f"admin@{slug}.example", slug=slug)
     with Client(Target(url, killed.key, slug)) as client:
+        client.support.open(reason="sets up the fund", ticket="KILL-1", minutes=60)
         config = first_config("synthetic", SYMBOLS, "4h", "trend,mean_reversion")
         fund = client.funds.create("fund", FundMode.PAPER, Decimal(100_000), config)
         replay = client.funds.start_replay("fund", end_at=END, bars=BARS)

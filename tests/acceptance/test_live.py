@@ -83,13 +83,14 @@ def test_a_fund_on_a_live_venue_decides_on_closed_bars_and_comes_back_from_a_ven
         with daemon(urls, settings(api, **more)) as served:
             url = served.start()
             with Client(Context(url, api_key=served.key).target()) as platform:
-                platform.tenancy.create_tenant("acme", "Acme", "standard", "ann@acme.example", "correct horse battery")
+                platform.tenants.provision("Acme", "enterprise", "ann@acme.example")
             with Client(Context(url, api_key=served.key, tenant="acme").target()) as client:
                 follow(client, api, market, newest)
 
 
 def follow(client: Client, api: PublicApi, market: Window, newest: datetime) -> None:
     """newest: close of the bar for which the schedule fires in a moment."""
+    client.support.open(reason="sets up the fund", ticket="LIVE-1", minutes=30)
     config = first_config("binance", SYMBOL, "1m", "trend")
     client.funds.create("steady", FundMode.PAPER, Decimal(100_000), config)
     client.funds.start("steady")

@@ -23,17 +23,21 @@ from alphapulse.adapters.telemetry.none import NoTelemetry
 from alphapulse.agents.registry import load_registry
 from alphapulse.agents.service import Agents
 from alphapulse.clock import SystemClock
+from alphapulse.daemon.assembly.tenants import open_plans
 from alphapulse.domain.funds import AgentChoice, Fund, FundConfig, FundMode
 from alphapulse.domain.market import Series, Timeframe
 from alphapulse.domain.risk import RiskLimits
 from alphapulse.market.catalogue import Catalogue
 from alphapulse.market.service import Market
 from alphapulse.quant.window import Window, to_ms
+from alphapulse.tenancy.metering import Metering
 from alphapulse.trading.account import orders_of_account
 from alphapulse.trading.books import Books
+from alphapulse.trading.ceiling import Ceiling
 from alphapulse.trading.cycle import Cycle
 from alphapulse.trading.desk import Desk
 from alphapulse.trading.funds import Funds
+from alphapulse.trading.quota import Quota
 from alphapulse.trading.replay import Replays
 from tests.benchmarks.figures import Figure, at_least, at_most
 
@@ -76,11 +80,26 @@ class _House:
             database=database, market=self.market, clock=clock, telemetry=telemetry, registry=load_registry({})
         )
         paper = PaperExchange(self.market.candles, self.market.instruments, partial(orders_of_account, database))
-        desk = Desk(database=database, exchanges={"paper": paper}, market=self.market, clock=clock, telemetry=telemetry)
+        plans = open_plans(database, clock)
+        metering = Metering(database=database, clock=clock, plans=plans)
+        desk = Desk(
+            database=database,
+            exchanges={"paper": paper},
+            market=self.market,
+            clock=clock,
+            telemetry=telemetry,
+            ceiling=Ceiling(plans=plans, metering=metering),
+        )
         self.cycle = Cycle(
             database=database, market=self.market, agents=self.agents, desk=desk, clock=clock, telemetry=telemetry
         )
-        self.funds = Funds(database=database, market=self.market, agents=self.agents, clock=clock)
+        self.funds = Funds(
+            database=database,
+            market=self.market,
+            agents=self.agents,
+            clock=clock,
+            quota=Quota(plans=plans, metering=metering),
+        )
         self.replays = Replays(database=database, cycle=self.cycle, market=self.market, clock=clock)
         self.books = Books(database=database, market=self.market, clock=clock)
 
@@ -190,7 +209,7 @@ async def _tenant(database: PostgresDatabase, number: int) -> UUID:
     async with database.transaction(tenant_id) as tx:
         await tx.run(
             "INSERT INTO tenants (id, slug, name, tier, state, created_at)"
-            " VALUES (%(id)s, %(slug)s, %(slug)s, 'standard', 'active', now())",
+            " VALUES (%(id)s, %(slug)s, %(slug)s, 'enterprise', 'active', now())",
             {"id": tenant_id, "slug": f"tenant-{number}"},
         )
     return tenant_id

@@ -1,6 +1,7 @@
 """GET /portfolio with everything that belongs to it, against a bare FastAPI "hello" on the same uvicorn.
 
 Everything: a JWT, the permission, row-level security, an audit row per request, twenty positions. Asked in turn.
+The rate limits count each request and refuse none: 10,000,000 a minute (tests/rates.py).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from alphapulse.domain.tenancy import Role
 from tests.benchmarks.figures import Figure, at_least, at_most
 from tests.benchmarks.load import Load, load
 from tests.benchmarks.served import Served, served
+from tests.daemon.processes import member
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -75,12 +77,12 @@ def run() -> list[Figure]:
 def prepare(daemon: Served, folder: Path) -> str:
     """A tenant whose fund holds twenty positions; the token of its viewer."""
     platform = Client(Target(daemon.url, daemon.key))
-    platform.tenancy.create_tenant("bench", "Bench", "standard", "admin@bench.example", PASSWORD)
+    platform.tenants.provision("Bench", "enterprise", "admin@bench.example")
     for symbol in SYMBOLS:
         name = f"bench_{symbol.replace('/', '-')}_1h.csv"
         (folder / name).write_text(candles(), encoding="utf-8")
         platform.market.import_candles(folder / name)
-    owner = logged_in(daemon, "admin@bench.example")
+    owner = member(platform, platform.people.invite_admin("bench"), PASSWORD)
     limits = RiskLimits(max_order_notional=Decimal(10_000))
     config = FundConfig("bench", Timeframe.H1, "USDT", SYMBOLS, (), limits)
     owner.funds.create("bench", FundMode.PAPER, Decimal(100_000), config)
@@ -89,15 +91,7 @@ def prepare(daemon: Served, folder: Path) -> str:
     held = owner.portfolio.positions("bench")
     if len(held) != len(SYMBOLS):
         raise RuntimeError(f"holds {len(held)} positions instead of {len(SYMBOLS)}")
-    owner.tenancy.add_member("viewer@bench.example", Role.VIEWER, PASSWORD)
-    viewer = Client(Target(daemon.url))
-    return viewer.access.login("viewer@bench.example", PASSWORD, "bench").token
-
-
-def logged_in(daemon: Served, email: str) -> Client:
-    with Client(Target(daemon.url)) as nobody:
-        token = nobody.access.login(email, PASSWORD, "bench").token
-    return Client(Target(daemon.url, token))
+    return member(owner, owner.people.invite("viewer@bench.example", Role.VIEWER), PASSWORD).target.credential
 
 
 def candles() -> str:

@@ -39,7 +39,7 @@ _QUERIES: dict[str, LiteralString] = {
 
 _FILL = """
 INSERT INTO app.tenants (id, slug, name, tier, state, created_at)
-    SELECT t, t::text, t::text, 'standard', 'active', now() FROM unnest(%(tenants)s::uuid[]) t;
+    SELECT t, t::text, t::text, 'enterprise', 'active', now() FROM unnest(%(tenants)s::uuid[]) t;
 INSERT INTO app.funds (tenant_id, id, name, mode, state, capital, config_version, timeframe, created_at)
     SELECT t, t, 'fund', 'paper', 'running', 1, 1, '1h', now() FROM unnest(%(tenants)s::uuid[]) t;
 INSERT INTO app.orders (tenant_id, id, fund_id, sequence, client_order_id, leg, venue, symbol, side, type, quantity,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alphapulse.cli.throwaway import throwaway
+from tests.rates import GENEROUS_ENVIRONMENT
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Served:
 
 @contextmanager
 def served() -> Generator[Served]:
-    """An empty daemon on a free port, ready."""
-    with throwaway(os.environ, {}) as daemon:
+    """An empty daemon on a free port, ready; its rate limits are out of the way (tests/rates.py)."""
+    with throwaway(os.environ, GENEROUS_ENVIRONMENT) as daemon:
         admin = daemon.wait_until_up()
         assert admin.api_key
         yield Served(admin.url, admin.api_key, daemon.data, daemon.folder / "config")

@@ -22,6 +22,7 @@ from alphapulse.cli.funds import first_config
 from alphapulse.cli.throwaway import throwaway
 from alphapulse.domain.funds import FundMode, ReplayState
 from tests.cli.scripted import ScriptedDaemon
+from tests.rates import GENEROUS_ENVIRONMENT
 
 ENTRY = "import sys; from alphapulse.cli.main import run; sys.argv[0] = 'alphapulse'; sys.exit(run())"
 
@@ -98,7 +99,7 @@ class Fleet:
 def fleet() -> Iterator[Fleet]:
     with tempfile.TemporaryDirectory(prefix="ap-cli-") as folder:
         home = Path(folder)
-        with throwaway(plain_environment(home), {}) as daemon:
+        with throwaway(plain_environment(home), GENEROUS_ENVIRONMENT) as daemon:
             admin = daemon.wait_until_up()
             people = provision(admin)
             named = {

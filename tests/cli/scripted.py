@@ -64,7 +64,7 @@ class ScriptedDaemon:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 -- http.server looks for these names
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 -- http.server looks for these names
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass

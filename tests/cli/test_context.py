@@ -174,11 +174,16 @@ def test_a_login_never_goes_over_somebody_elses_context() -> None:
 
 def test_contexts_are_added_used_listed_and_removed(cli: RunCli) -> None:
     assert cli("context", "add", "one", "http://127.0.0.1:1").code == 0
-    assert cli("context", "add", "two", "https://two.example", "--api-key-stdin", stdin="ap_secret\n").code == 0
+    assert (
+        cli(
+            "context", "add", "two", "https://two.example", "--api-key-stdin", stdin=f"ap_0123456789ab_{'s' * 43}\n"
+        ).code
+        == 0
+    )
     assert cli("context", "use", "two").code == 0
     shown = cli("context", "list")
     assert [line.split()[:2] for line in shown.out.splitlines()[1:]] == [["one", "http://127.0.0.1:1"], ["*", "two"]]
-    assert "ap_secret" not in shown.out
+    assert "sss" not in shown.out
     assert cli("context", "remove", "two").code == 8
     assert cli("context", "remove", "two", "--yes").code == 0
     assert cli("context", "list", "-q").out == "one\n"
@@ -202,3 +207,12 @@ def test_the_list_says_as_whom_and_in_which_tenant(cli: RunCli, home: Path) -> N
     ]
     whole = cli("context", "list", "--json").out
     assert [word in shown + whole for word in ("xxx", "t.o.k")] == [False, False]
+
+
+def test_a_context_takes_no_key_that_cannot_be_one(cli: RunCli) -> None:
+    for given, said in (("\n", "is empty"), ("garbage\n", "is not an API key")):
+        refused = cli("context", "add", "ci", "http://127.0.0.1:1", "--api-key-stdin", stdin=given)
+        assert refused.code == 2, refused
+        assert said in refused.err
+        assert "garbage" not in refused.err
+    assert cli("context", "list", "-q").out == ""

@@ -208,7 +208,7 @@ def test_a_kept_demo_can_be_looked_around_in_and_stopped(playground: Playground,
         assert cli("--context", "demo", "orders", "explain", "last").code == 0
         assert cli("--context", "demo", "portfolio", "history").code == 0
         with Client(contexts.named["demo-platform"].target()) as client:
-            assert [tenant.slug for tenant in client.tenancy.tenants()] == ["demo"]
+            assert [tenant.slug for tenant in client.tenants.list()] == ["demo"]
     finally:
         stopped = cli("daemon", "stop", "--data-directory", str(data))
     assert stopped.code == 0

@@ -183,3 +183,14 @@ def test_resting_orders_of_a_real_daemon_are_all_withdrawn(fleet: Fleet) -> None
     assert placed <= {item["order"]["id"] for item in done}
     assert {(item["order"]["status"], item["error"]) for item in done} == {("cancelled", None)}
     assert fleet.run("viewer", "orders", "list", "--status", "live", "-q").out == ""
+
+
+def test_the_whole_portfolio_names_the_fund_of_each_position(fleet: Fleet) -> None:
+    shown = fleet.run("trader", "portfolio", "show").out
+    assert "SYMBOL" in shown
+    assert "FUND" not in shown  # one fund needs no column
+    assert fleet.run("trader", "funds", "create", "second", "--venue", "synthetic", "--universe", "BTC/USDT").code == 0
+    replayed = fleet.json("trader", "funds", "replay", "second", "--bars", "60")
+    assert (replayed["state"], replayed["bars_done"]) == ("finished", 60)
+    over = fleet.run("trader", "funds", "replay", "second", "--stop", replayed["id"])
+    assert "finished already" in over.err

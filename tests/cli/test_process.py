@@ -163,7 +163,10 @@ def test_a_start_says_how_to_reach_a_daemon_that_is_not_the_current_context(cli:
     pretend(data, os.getpid())
     state = data / "daemon.json"
     state.write_text(json.dumps({**json.loads(state.read_text()), "context": "local-data"}))
-    named = {name: Context("http://127.0.0.1:1", api_key="k") for name in ("far", "local-data")}
+    named = {
+        "far": Context("https://far.example", api_key="k"),
+        "local-data": Context("http://127.0.0.1:1", api_key="k"),
+    }
     edit(contexts_file(plain_environment(tmp_path)), lambda _: Contexts("far", named))
     start = ("daemon", "start", "--data-directory", str(data))
     hint = "Commands go on talking to context far: reach this daemon with --context local-data."
@@ -171,3 +174,20 @@ def test_a_start_says_how_to_reach_a_daemon_that_is_not_the_current_context(cli:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert hint in cli(*start).err
         assert "--context" not in cli("--context", "local-data", *start).err
+
+
+def test_a_start_becomes_the_current_context_when_the_one_before_is_a_dead_daemon_of_this_machine(
+    cli: RunCli, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    pretend(data, os.getpid())
+    state = data / "daemon.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "context": "local-data"}))
+    named = {name: Context("http://127.0.0.1:1", api_key="k") for name in ("demo", "local-data")}
+    edit(contexts_file(plain_environment(tmp_path)), lambda _: Contexts("demo", named))
+    with (data / "daemon.pid").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        started = cli("daemon", "start", "--data-directory", str(data))
+    assert "Commands now talk to context local-data: no daemon answers in demo any more." in started.err
+    assert "*  local-data" in cli("context", "list").out

@@ -93,7 +93,7 @@ def test_an_owner_without_superuser_rights_may_migrate(empty_urls: DatabaseUrls)
     with psycopg.connect(empty_urls.admin, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE chief_{name} LOGIN CREATEROLE".encode())
         admin.execute(f"GRANT CREATE ON DATABASE {name} TO chief_{name}".encode())
-        for role in ("ap_owner", "ap_lookup", "ap_audit", "ap_app", "ap_platform"):
+        for role in ("ap_owner", "ap_lookup", "ap_audit", "ap_retention", "ap_app", "ap_platform"):
             admin.execute(f"GRANT {role} TO chief_{name} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE".encode())
     chief = empty_urls.admin.replace("postgres@", f"chief_{name}@")
     assert migrations.upgrade(DatabaseUrls(chief, empty_urls.app, empty_urls.platform))

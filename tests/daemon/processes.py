@@ -19,9 +19,23 @@ from typing import Any
 import httpx
 
 from alphapulse.adapters.database.urls import DatabaseUrls
+from alphapulse.client.api import Client
+from alphapulse.client.connection import Target
 from alphapulse.daemon import lifecycle
+from alphapulse.domain.people import Invitation
+from tests.rates import GENEROUS_ENVIRONMENT
 
 STARTS_WITHIN_S = 60.0
+
+
+def member(inviting: Client, invitation: Invitation, password: str) -> Client:
+    """Who was invited joins with a password and logs in; their client. The link is shown where no mail leaves."""
+    assert invitation.link is not None
+    token, policy = invitation.link.partition("#")[2], inviting.people.policy().version
+    inviting.people.accept(token, password, policy)
+    with Client(Target(inviting.target.url)) as nobody:
+        entered = nobody.access.login(invitation.email, password)
+    return Client(Target(inviting.target.url, entered.token))
 
 
 class Daemon:
@@ -40,7 +54,13 @@ class Daemon:
             if urls is None
             else {"ALPHAPULSE_DATABASE_URL": urls.app, "ALPHAPULSE_DATABASE_PLATFORM_URL": urls.platform}
         )
-        self.environment = {**own, "XDG_CONFIG_HOME": str(self.config), **database, **(settings or {})}
+        self.environment = {
+            **own,
+            "XDG_CONFIG_HOME": str(self.config),
+            **database,
+            **GENEROUS_ENVIRONMENT,
+            **(settings or {}),
+        }
         self._process: subprocess.Popen[str] | None = None
 
     def spawn(self, *options: str) -> subprocess.Popen[str]:

@@ -233,6 +233,8 @@ async def test_maintenance_deletes_old_finished_jobs_of_everybody_and_keeps_fail
                 " VALUES (%s, 'x', %s, '{}', %s, 1, '', %s, %s)",
                 [UUID(int=number), tenant, state, at, at],
             )
-        await MaintenanceJob(database=desk.services.database).run({})
+        services = desk.services
+        maintenance = MaintenanceJob(database=services.database, delivery=services.delivery, accounts=services.accounts)
+        await maintenance.run({})
         left = connection.execute("SELECT id FROM app.jobs ORDER BY id").fetchall()
     assert [row[0].int for row in left] == [1, 3]

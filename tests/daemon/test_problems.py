@@ -119,10 +119,10 @@ BAD_VALUES: list[tuple[str, dict[str, object], str]] = [
     ("/trades", {**TRADE, "limit_price": "1e400"}, "limit_price"),
     ("/trades", {**TRADE, "limit_price": "0"}, "limit_price"),
     ("/trades", {**TRADE, "quantity": ["0.1"]}, "quantity"),
-    ("/members", {"email": "no address", "role": "viewer"}, "email"),
-    ("/members", {"email": "a@b.example", "role": "emperor"}, "role"),
-    ("/members", {"email": "a@b.example", "role": "viewer", "password": "short"}, "password"),
-    ("/members", {"email": 5, "role": "viewer"}, "email"),
+    ("/members/invitations", {"email": "no address", "role": "viewer"}, "email"),
+    ("/members/invitations", {"email": "a@b.example", "role": "emperor"}, "role"),
+    ("/members/invitations", {"email": "a@b.example", "role": "viewer", "password": "mine"}, "password"),
+    ("/members/invitations", {"email": 5, "role": "viewer"}, "email"),
     ("/keys", {"name": "", "role": "viewer"}, "name"),
     ("/keys", {"name": "x", "role": "viewer", "expires_at": "tomorrow"}, "expires_at"),
     ("/keys", {"name": "x", "role": "viewer", "expires_at": "0001-01-01T00:00:00+14:00"}, "expires_at"),
@@ -267,18 +267,19 @@ async def test_a_bad_query_is_refused_with_its_parameter(house: House) -> None:
 
 
 async def test_what_the_framework_finds_is_told_in_our_words_with_what_to_do(house: House) -> None:
-    headers = {**await house.as_(Role.PLATFORM_ADMIN), "Idempotency-Key": "k"}
+    platform, admin = await house.as_(Role.PLATFORM_ADMIN), await house.as_(Role.TENANT_ADMIN)
     expected = [
         ("POST", "/jobs/zzz/retry", None, "job_id: 'zzz' is not an id", "Give the whole id"),
         ("GET", "/audit?limit=0", None, "limit: '0' is below 1", "Use 1 or more"),
         ("GET", "/audit?limit=1001", None, "limit: '1001' is above 1000", "Use 1000 or less"),
         ("GET", "/audit?limit=many", None, "limit: 'many' is not a whole number", "Write it in digits"),
         ("GET", "/market/candles", None, "venue: missing (query)", "Add it"),
-        ("POST", "/members", {"email": 5, "role": "viewer"}, "email: 5 is not text", "in quotes"),
+        ("POST", "/members/invitations", {"email": 5, "role": "viewer"}, "email: 5 is not text", "in quotes"),
         ("POST", "/keys", {"name": "x" * 501, "role": "viewer"}, "name: longer than 500 characters", "Shorten"),
-        ("POST", "/members", [], "body: not an object", "JSON object"),
+        ("POST", "/members/invitations", [], "body: not an object", "JSON object"),
     ]
     for method, path, body, detail, fix in expected:
+        headers = platform if path.startswith("/jobs") else admin
         told = (await house.ask(method, path, body, headers=headers)).json()
         assert told["detail"] == detail, told
         assert fix in told["fix"], told
@@ -297,6 +298,7 @@ async def test_unknown_paths_and_methods_are_problems_too(house: House) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     answer = await house.ask("DELETE", "/portfolio", headers=await house.as_(Role.VIEWER))
     assert (answer.status_code, answer.json()["code"]) == (405, "refused")
+    assert answer.headers["allow"] == "GET"
     assert "GET" in answer.json()["fix"]
 
 

@@ -16,12 +16,13 @@ import pytest
 
 from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.adapters.database.urls import DatabaseUrls
+from alphapulse.adapters.queue import store as store_of_queue
 from alphapulse.adapters.queue.procrastinate import ProcrastinateQueue
 from alphapulse.adapters.telemetry.none import NoTelemetry
 from alphapulse.daemon.jobs import store
 from alphapulse.domain.jobs import JobRecord, JobState
 from alphapulse.errors import Conflict, NotFound, Refused, Unavailable
-from alphapulse.ports.queue import JobFunction
+from alphapulse.ports.queue import JobFunction, Turn
 from tests.conftest import MakeTenant
 from tests.daemon.replica import QUICK, marks
 from tests.daemon.waiting import eventually
@@ -49,8 +50,10 @@ def spawn(urls: DatabaseUrls) -> Iterator[Spawn]:
 
 
 @asynccontextmanager
-async def working(queue: ProcrastinateQueue, functions: Mapping[str, JobFunction]) -> AsyncGenerator[None]:
-    worker = asyncio.create_task(queue.work(functions, concurrency=2))
+async def working(
+    queue: ProcrastinateQueue, functions: Mapping[str, JobFunction], concurrency: int = 2
+) -> AsyncGenerator[None]:
+    worker = asyncio.create_task(queue.work(functions, concurrency=concurrency))
     try:
         yield
     finally:
@@ -192,6 +195,48 @@ async def test_an_urgent_job_overtakes_those_that_wait(database: PostgresDatabas
     async with working(queue, {"note": note}):
         await eventually(is_in(database, last, JobState.DONE))
     assert order[0] == "urgent"
+
+
+async def test_a_job_that_asks_for_another_turn_goes_behind_those_that_wait_and_those_that_come(
+    database: PostgresDatabase, queue: ProcrastinateQueue
+) -> None:
+    order: list[str] = []
+
+    async def note(arguments: Mapping[str, str]) -> None:
+        order.append(arguments["key"])
+
+    async def long(arguments: Mapping[str, str]) -> Turn:
+        order.append(arguments["key"])
+        await enqueue(database, queue, "note", key=f"came in turn {len(order)}")
+        return Turn.AGAIN if len(order) < 6 else Turn.OVER
+
+    jobs: list[UUID] = []
+    for key in ("one", "other"):
+        async with database.shared() as tx:
+            jobs.append(await queue.enqueue(tx, "long", {"key": key}, patient=True))
+    await enqueue(database, queue, "note", key="waits")
+    async with working(queue, {"long": long, "note": note}, concurrency=1):
+        for job in jobs:
+            await eventually(is_in(database, job, JobState.DONE))
+    assert order[:6] == ["waits", "one", "came in turn 2", "other", "came in turn 4", "one"]
+    record = await job_of(database, jobs[0])
+    assert (record.attempts, record.error) == (1, "")
+
+
+async def test_the_delivery_of_a_turn_that_is_over_is_dropped(
+    database: PostgresDatabase, queue: ProcrastinateQueue
+) -> None:
+    """As when the worker dies after it stored that there is more to do, and its delivery is found orphaned."""
+    job = await enqueue(database, queue, "long")
+    async with database.shared() as tx:
+        row = await tx.one("SELECT queue_id FROM jobs WHERE id = %(id)s", {"id": job})
+        assert row is not None
+        await store_of_queue.claim(tx, job, row["queue_id"])
+        await store_of_queue.line_up(tx, job, row["queue_id"] + 1)
+        assert await store_of_queue.claim(tx, job, row["queue_id"]) is None
+        claimed = await store_of_queue.claim(tx, job, row["queue_id"] + 1)
+    assert claimed is not None
+    assert claimed["attempts"] == 1
 
 
 async def test_a_job_of_a_killed_worker_runs_again(

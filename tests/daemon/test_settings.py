@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -143,3 +144,84 @@ def test_a_misspelled_variable_is_found() -> None:
         "ALPHAPULSE_PAPER__FEE_RATE": "1",
     }
     assert unknown_variables(given) == ["ALPHAPULSE_PROT"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://mirror.example.com", "https://mirror.example.com:8443/", "http://127.0.0.1:81"]
+)
+def test_a_source_can_be_called_at_another_address(url: str) -> None:
+    os.environ["ALPHAPULSE_MARKET__SOURCES"] = '{"binance": "ccxt"}'
+    os.environ["ALPHAPULSE_MARKET__SOURCE_URLS"] = f'{{"binance": "{url}"}}'
+    assert load().market.source_urls == {"binance": url}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mirror.example.com",
+        "http://10.0.0.1",
+        "ftp://127.0.0.1",
+        "mirror.example.com",
+        "https://",
+        "https://me:secret@mirror.example.com",
+        "https://mirror.example.com/api?key=1",
+        "https://mirror.example.com:port",
+        "http://localhost.example.com",
+    ],
+)
+def test_a_source_is_not_called_at_an_address_that_is_open_to_others_or_none(tmp_path: Path, url: str) -> None:
+    write(tmp_path, f'[market.sources]\nbinance = "ccxt"\n[market.source_urls]\nbinance = "{url}"\n')
+    with pytest.raises(Misconfigured, match=r"source_urls\.binance: write https://HOST") as caught:
+        load()
+    assert "secret" not in str(caught.value)
+
+
+def test_an_address_without_a_ccxt_source_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, '[market.source_urls]\nbinance = "https://mirror.example.com"\n')
+    with pytest.raises(Misconfigured, match=r"source_urls\.binance: only a ccxt source has an address"):
+        load()
+
+
+#: What production asks for, as the command line or init would give it.
+PRODUCTION: dict[str, Any] = {
+    "profile": "production",
+    "public_url": "https://funds.example.com",
+    "trusted_proxies": ("127.0.0.1",),
+    "mail": "smtp",
+    "smtp": {"host": "mail.example.com", "sender": "ops@example.com"},
+    "backup": {"directory": "/kept"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"mail": "console"}, "mail must be smtp"),
+        ({"public_url": "http://127.0.0.1:8470"}, "public_url must be https"),
+        ({"trusted_proxies": ()}, "set tls_certificate and tls_key, or trusted_proxies"),
+        ({"backup": {}}, "backup.directory must lie outside data_directory"),
+        ({"backup": {"directory": "DATA/deeper"}}, "backup.directory must lie outside data_directory"),
+        ({"database_url": "postgresql://ap_app@db/x"}, "set backup.database_url"),
+    ],
+)
+def test_production_refuses_what_only_a_laptop_may_do(tmp_path: Path, changed: dict[str, Any], named: str) -> None:
+    data = tmp_path / "data"
+    assert load(data_directory=data, **PRODUCTION).profile == "production"
+    if "DATA" in str(changed):
+        changed = {"backup": {"directory": data / "deeper"}}
+    with pytest.raises(Misconfigured) as refused:
+        load(data_directory=data, **{**PRODUCTION, **changed})
+    assert named in refused.value.message
+    laptop: dict[str, Any] = {**PRODUCTION, **changed, "profile": "development"}
+    assert load(data_directory=data, **laptop).profile == "development"
+
+
+def test_production_may_leave_backups_to_somebody_else(tmp_path: Path) -> None:
+    given: dict[str, Any] = {**PRODUCTION, "backup": {"daily": False}, "database_url": "postgresql://ap_app@db/x"}
+    assert not load(data_directory=tmp_path, **given).backup.daily
+
+
+def test_every_refusal_of_production_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        load(data_directory=tmp_path, profile="production")
+    assert all(word in refused.value.message for word in ("mail", "public_url", "trusted_proxies", "backup.directory"))

@@ -16,7 +16,8 @@ from alphapulse.domain.market import Instrument
 from alphapulse.domain.money import ZERO
 from alphapulse.domain.orders import Order, OrderRequest, OrderStatus, OrderType, Side
 from alphapulse.domain.portfolio import Portfolio, Position, Price
-from alphapulse.domain.risk import Reservation, RiskLimits, Situation, Verdict, judge, judge_plan, size
+from alphapulse.domain.risk import Reservation, RiskLimits, Situation, Verdict, judge, judge_plan
+from alphapulse.domain.sizing import size
 from alphapulse.errors import InvalidInput
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from alphapulse.domain.events import REQUIRED_PERMISSION, EventKind
+from alphapulse.domain.lifecycle import TenantState
 from alphapulse.domain.tenancy import (
     PERMISSIONS,
     Caller,
@@ -87,3 +89,32 @@ def test_addresses_are_compared_without_case_and_only_in_ascii() -> None:
 def test_nobody_becomes_platform_admin_by_membership() -> None:
     with pytest.raises(InvalidInput):
         parse_role("platform_admin")
+
+
+def test_an_api_key_may_what_both_its_role_and_its_scopes_grant() -> None:
+    key = replace(
+        caller(Role.TRADER),
+        actor="key:0123456789ab",
+        scopes=frozenset({Permission.ORDERS_READ, Permission.MEMBERS_WRITE}),
+    )
+    key.require(Permission.ORDERS_READ)
+    with pytest.raises(Forbidden, match="its scopes are members.write, orders.read"):
+        key.require(Permission.ORDERS_WRITE)
+    with pytest.raises(Forbidden, match="role trader may not members.write"):
+        key.require(Permission.MEMBERS_WRITE)
+
+
+def test_a_login_that_is_confined_is_told_what_it_lacks() -> None:
+    confined = replace(caller(Role.PLATFORM_ADMIN, None), scopes=frozenset())
+    assert not any(confined.may(permission) for permission in Permission)
+    with pytest.raises(Forbidden) as refused:
+        confined.require(Permission.TENANTS_READ)
+    assert "totp enable" in refused.value.fix
+
+
+def test_the_state_of_the_tenant_takes_away_what_its_role_would_grant() -> None:
+    admin = replace(caller(Role.TENANT_ADMIN), state=TenantState.SUSPENDED)
+    admin.require(Permission.FUNDS_READ)
+    admin.require(Permission.RISK_HALT)
+    with pytest.raises(Forbidden, match="the tenant is suspended"):
+        admin.require(Permission.FUNDS_WRITE)

@@ -17,6 +17,7 @@ from alphapulse.adapters.telemetry.none import NoTelemetry
 from alphapulse.agents.registry import Registry
 from alphapulse.agents.service import Agents
 from alphapulse.clock import ManualClock
+from alphapulse.daemon.assembly.tenants import open_plans
 from alphapulse.domain.funds import AgentChoice, Fund, FundConfig, FundMode
 from alphapulse.domain.market import Instrument, Series, Timeframe
 from alphapulse.domain.orders import OrderRequest, OrderType, Side
@@ -27,12 +28,15 @@ from alphapulse.ports.database import Row
 from alphapulse.ports.exchange import Exchange
 from alphapulse.quant.simulation import PaperRules
 from alphapulse.quant.window import Window
+from alphapulse.tenancy.metering import Metering
 from alphapulse.trading.account import orders_of_account
 from alphapulse.trading.books import Books
+from alphapulse.trading.ceiling import Ceiling
 from alphapulse.trading.cycle import Cycle
 from alphapulse.trading.desk import Desk
 from alphapulse.trading.funds import Funds
 from alphapulse.trading.halts import Halts
+from alphapulse.trading.quota import Quota
 from alphapulse.trading.replay import Replays
 from tests.fakes.agents import Weathervane
 from tests.fakes.candles import START, wander
@@ -83,18 +87,27 @@ class Floor:
         self.paper = PaperExchange(
             self.market.candles, self.market.instruments, partial(orders_of_account, database), self.rules
         )
+        self.plans = open_plans(database, clock)
+        metering = Metering(database=database, clock=clock, plans=self.plans)
         self.desk = Desk(
             database=database,
             clock=clock,
             exchanges={"paper": self.exchange or self.paper},
             market=self.market,
             telemetry=telemetry,
+            ceiling=Ceiling(plans=self.plans, metering=metering),
             look_up_pause=timedelta(0),
         )
         self.cycle = Cycle(
             database=database, clock=clock, market=self.market, agents=self.agents, desk=self.desk, telemetry=telemetry
         )
-        self.funds = Funds(database=database, clock=clock, market=self.market, agents=self.agents)
+        self.funds = Funds(
+            database=database,
+            clock=clock,
+            market=self.market,
+            agents=self.agents,
+            quota=Quota(plans=self.plans, metering=metering),
+        )
         self.halts = Halts(database=database, clock=clock)
         self.replays = Replays(database=database, clock=clock, cycle=self.cycle, market=self.market)
         self.books = Books(database=database, clock=clock, market=self.market)

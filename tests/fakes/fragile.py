@@ -38,6 +38,13 @@ class FragileDatabase:
             raise Crash
 
     @asynccontextmanager
+    async def glance(self, tenant_id: UUID) -> AsyncGenerator[Transaction]:
+        if self._dies_at and self.ended >= self._dies_at:
+            raise Crash
+        async with self._database.glance(tenant_id) as tx:
+            yield tx
+
+    @asynccontextmanager
     async def user(self, user_id: UUID) -> AsyncGenerator[Transaction]:
         async with self._database.user(user_id) as tx:
             yield tx

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from alphapulse.domain.market import Instrument, Series
+from alphapulse.domain.market import EPOCH, Instrument, Series
 from alphapulse.errors import NotFound
 from alphapulse.quant.window import Window
 
 
 class RecordedMarketData:
-    """windows: the recorded bars, as they are; gaps stay gaps. instruments: of the same venues."""
+    """windows: the recorded bars, as they are; gaps stay gaps. instruments: of the same venues.
 
-    def __init__(self, windows: Mapping[Series, Window], instruments: tuple[Instrument, ...] = ()) -> None:
+    begins: before when there are none; nothing is known about that by default.
+    """
+
+    def __init__(
+        self,
+        windows: Mapping[Series, Window],
+        instruments: tuple[Instrument, ...] = (),
+        *,
+        begins: datetime = EPOCH,
+    ) -> None:
+        self.begins = begins
         self._windows = dict(windows)
         self._instruments = instruments
 

@@ -12,11 +12,12 @@ import pytest
 
 from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.adapters.database.urls import DatabaseUrls
-from alphapulse.audit import store
+from alphapulse.audit import chain, store
 from alphapulse.audit.recorder import Recorder
-from alphapulse.domain.audit import AuditEvent
+from alphapulse.domain.audit import AuditEvent, AuditKind
 from alphapulse.domain.tenancy import PLATFORM
 from alphapulse.errors import Defect, Unavailable
+from tests.daemon.waiting import eventually
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -61,10 +62,10 @@ async def test_an_event_is_read_back_as_it_was_recorded(any_database: PostgresDa
     await append(any_database, event)
     async with any_database.transaction(tenant_id) as tx:
         (stored,) = await store.list_events(tx)
-        verdict = await store.verify(tx)
+        verdict = await chain.verify(tx)
     assert stored.event == event
-    assert stored.previous_hash == store.GENESIS
-    assert stored.hash == store.chain_hash(store.GENESIS, 1, event)
+    assert stored.previous_hash == chain.GENESIS
+    assert stored.hash == chain.chain_hash(chain.GENESIS, 1, event)
     assert (verdict.length, verdict.head, verdict.broken_at) == (1, stored.hash, None)
 
 
@@ -73,7 +74,7 @@ async def test_text_that_the_database_cannot_store_still_leaves_a_row(database: 
     await append(database, an_event(tenant_id, path="GET /\x00\ud800" + "x" * 5000))
     async with database.transaction(tenant_id) as tx:
         (stored,) = await store.list_events(tx)
-        assert (await store.verify(tx)).broken_at is None
+        assert (await chain.verify(tx)).broken_at is None
     assert stored.event.path.startswith("GET /\ufffd?x")
     assert len(stored.event.path) == 2000
 
@@ -86,7 +87,7 @@ async def test_one_call_fills_the_chains_of_several_tenants_in_order(database: P
     for owner, expected in ((a, ["r-5", "r-3", "r-0"]), (b, ["r-6", "r-4", "r-1"]), (PLATFORM, ["r-2"])):
         async with database.transaction(owner) as tx:
             assert [row.event.request_id for row in await store.list_events(tx)] == expected
-            assert (await store.verify(tx)).broken_at is None
+            assert (await chain.verify(tx)).broken_at is None
 
 
 async def test_the_list_narrows_by_actor_action_time_and_page(database: PostgresDatabase) -> None:
@@ -119,7 +120,7 @@ async def test_eight_writers_never_fork_a_chain(database: PostgresDatabase) -> N
     await asyncio.gather(*(write(i) for i in range(8)))
     for owner in owners:
         async with database.transaction(owner) as tx:
-            verdict = await store.verify(tx)
+            verdict = await chain.verify(tx)
             rows = await store.list_events(tx, limit=1000)
         assert (verdict.length, verdict.broken_at) == (160, None)
         assert len({row.previous_hash for row in rows}) == 160
@@ -150,7 +151,7 @@ async def test_tampering_is_found_where_it_happened(
     await append(database, *(an_event(tenant_id, request_id=f"r-{i}") for i in range(5)))
     as_admin(urls, tampering)
     async with database.transaction(tenant_id) as tx:
-        verdict = await store.verify(tx)
+        verdict = await chain.verify(tx)
     assert verdict.broken_at == broken_at
     assert problem in verdict.problem
 
@@ -182,7 +183,7 @@ async def test_a_recorder_returns_when_the_event_is_stored_and_shares_commits(da
     running = asyncio.create_task(recorder.run())
     await asyncio.gather(*(recorder.record(an_event(PLATFORM, request_id=f"r-{i}")) for i in range(200)))
     async with database.transaction(PLATFORM) as tx:
-        assert (await store.verify(tx)).length == 200
+        assert (await chain.verify(tx)).length == 200
         row = await tx.one("SELECT count(DISTINCT xmin::text) AS commits FROM audit_events")
     assert row is not None
     assert row["commits"] < 20
@@ -215,4 +216,54 @@ async def test_what_waits_when_the_recorder_closes_is_still_stored(database: Pos
     await asyncio.wait_for(recorder.run(), 10)
     await asyncio.gather(*waiting)
     async with database.transaction(PLATFORM) as tx:
-        assert (await store.verify(tx)).length == 5
+        assert (await chain.verify(tx)).length == 5
+
+
+async def test_refused_strangers_stay_counted_while_the_database_is_away(
+    database: PostgresDatabase, urls: DatabaseUrls
+) -> None:
+    recorder = Recorder(database)
+    refused = an_event(PLATFORM, actor="anonymous", status=401, outcome="unauthenticated")
+    for _ in range(3):
+        recorder.count_refused(refused)
+    lock = psycopg.connect(urls.admin or "")  # nobody is served meanwhile
+    lock.execute("LOCK TABLE app.audit_heads IN ACCESS EXCLUSIVE MODE")
+    backend = asyncio.create_task(recorder.flush())
+    await asyncio.sleep(0)
+    recorder.count_refused(refused)
+    with psycopg.connect(urls.admin or "", autocommit=True) as admin:
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        await eventually(lambda: asyncio.to_thread(lambda: admin.execute(waiting.encode()).fetchone()))
+        admin.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) w".encode())
+    await backend
+    lock.close()
+    await recorder.flush()
+    async with database.transaction(PLATFORM) as tx:
+        (row,) = await store.list_events(tx)
+    assert (row.event.kind, row.event.count, row.event.outcome) == (AuditKind.REFUSED, 4, "unauthenticated")
+
+
+async def test_what_was_counted_is_stored_when_the_recorder_closes(database: PostgresDatabase) -> None:
+    recorder = Recorder(database)
+    recorder.count_refused(an_event(PLATFORM, status=404))
+    await recorder.close()
+    await asyncio.wait_for(recorder.run(), 10)
+    async with database.transaction(PLATFORM) as tx:
+        assert [row.event.count for row in await store.list_events(tx)] == [1]
+
+
+async def test_a_forged_seal_in_a_path_is_disarmed(database: PostgresDatabase) -> None:
+    tenant_id, user_id = uuid4(), uuid4()
+    recorder = Recorder(database)
+    running = asyncio.create_task(recorder.run())
+    await recorder.record(an_event(tenant_id), person=user_id)
+    async with database.transaction(tenant_id) as tx:
+        (stored,) = await store.rows_after(tx, 0, 10, 10)
+    assert stored.event.actor.startswith("{sealed:")
+    await recorder.record(an_event(tenant_id, path=f"GET /{stored.event.actor}"), person=user_id)
+    async with database.transaction(tenant_id) as tx:
+        (newest, _) = await store.list_events(tx)
+    assert newest.event.path.startswith("GET /{sealed ")
+    assert newest.event.actor == "ada@example.com"
+    await recorder.close()
+    await running

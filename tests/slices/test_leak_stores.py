@@ -15,6 +15,7 @@ import pytest
 
 import alphapulse
 from alphapulse.domain.funds import FundState
+from alphapulse.domain.plans import LimitName
 from alphapulse.domain.risk import HaltScope
 from alphapulse.errors import AlphaPulseError
 from alphapulse.ports.database import Transaction
@@ -29,7 +30,8 @@ StoreFunction = Callable[..., Awaitable[object]]
 LOGINS = """
 INSERT INTO users (id, email, is_platform_admin, created_at) VALUES (%(u)s, 'b@b.example', false, %(at)s);
 INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES (%(t)s, %(u)s, 'trader', %(at)s);
-INSERT INTO sessions (id, tenant_id, user_id, created_at, expires_at) VALUES (%(s)s, %(t)s, %(u)s, %(at)s, %(at)s);
+INSERT INTO sessions (id, tenant_id, user_id, created_at, expires_at, generation, seen_at, address, program)
+    VALUES (%(s)s, %(t)s, %(u)s, %(at)s, %(at)s, 0, %(at)s, '', '');
 INSERT INTO api_keys (id, tenant_id, user_id, name, prefix, secret_hash, role, created_at)
     VALUES (%(k)s, %(t)s, %(u)s, 'bot', 'secretprefix', '', 'trader', %(at)s);
 INSERT INTO replays (tenant_id, id, fund_id, start_at, end_at, state, error, recorded_at)
@@ -106,9 +108,11 @@ async def a_busy_tenant(floor: Floor) -> dict[str, Any]:
         "before": None,
         "since": 0,
         "limit": 100,
+        "limit_name": LimitName.AGENTS,
         "at": at,
         "now": at,
         "expires_at": at + timedelta(days=1),
+        "lifetime": timedelta(days=7),
     }
 
 

@@ -16,15 +16,30 @@ import pytest
 from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.domain.events import EventKind
 from alphapulse.domain.funds import Replay, ReplayState
-from alphapulse.domain.market import Timeframe
+from alphapulse.domain.market import Series, Timeframe
 from alphapulse.errors import Conflict, InvalidInput, NotFound, Unavailable
 from alphapulse.events import store as event_store
+from alphapulse.market.catalogue import Catalogue
+from alphapulse.market.service import Market
 from alphapulse.ports.database import Transaction
 from alphapulse.quant.simulation import PaperRules
+from alphapulse.trading.replay import MOST_BARS, Replays
 from tests.conftest import MakeTenant, Server
 from tests.fakes.candles import START, wander
-from tests.fakes.floor import BARS, FIRST, SYMBOLS, Floor, buy, configuration, hours, wandering
+from tests.fakes.floor import (
+    BARS,
+    FIRST,
+    SYMBOLS,
+    VENUE,
+    Floor,
+    buy,
+    configuration,
+    hours,
+    instruments,
+    wandering,
+)
 from tests.fakes.fragile import FragileDatabase
+from tests.fakes.recorded import RecordedMarketData
 from tests.fakes.venue import Crash
 
 ANN = "ann@example.com"
@@ -173,6 +188,31 @@ async def test_dying_again_and_again_ends_in_the_rows_of_an_undisturbed_run(prep
     assert rows == undisturbed
 
 
+# Stopping
+
+
+async def test_a_stopped_replay_keeps_what_it_did_tells_so_once_and_frees_the_fund(floor: Floor) -> None:
+    fund = await floor.fund()
+    replay = await floor.replays.start(floor.tenant_id, "alpha", bars=4)
+    half = await floor.replays.run(floor.tenant_id, replay.id, lasting=timedelta(0))
+    assert (half.state, half.bars_done) == (ReplayState.RUNNING, 1)
+    for _ in range(2):
+        stopped = await floor.replays.stop(floor.tenant_id, "alpha", replay.id, actor=ANN)
+        assert (stopped.state, stopped.bars_done) == (ReplayState.STOPPED, 1)
+    assert (await floor.replays.run(floor.tenant_id, replay.id)).state is ReplayState.STOPPED
+    assert len(await floor.rows(fund, "decisions")) == 1
+    assert await finished(floor) == [str(replay.id)]
+    await floor.replays.start(floor.tenant_id, "alpha")
+
+
+async def test_a_replay_that_is_over_cannot_be_stopped(floor: Floor) -> None:
+    await floor.fund()
+    replay = await floor.replays.start(floor.tenant_id, "alpha", bars=2)
+    await floor.replays.run(floor.tenant_id, replay.id)
+    with pytest.raises(Conflict, match="finished"):
+        await floor.replays.stop(floor.tenant_id, "alpha", replay.id, actor=ANN)
+
+
 # Starting
 
 
@@ -246,6 +286,32 @@ async def test_a_span_without_bars_is_refused(floor: Floor, span: dict[str, Any]
     await floor.fund()
     with pytest.raises(InvalidInput):
         await floor.replays.start(floor.tenant_id, "alpha", **span)
+
+
+async def test_a_span_of_more_bars_than_one_replay_may_have_is_refused_with_how_many_it_has(floor: Floor) -> None:
+    long = Floor(floor.database, floor.tenant_id, floor.root / "long")
+    long.store({symbol: wander(seed, MOST_BARS + 5) for seed, symbol in enumerate(SYMBOLS, 1)})
+    long.clock.advance(timedelta(days=4000))
+    await long.fund()
+    with pytest.raises(InvalidInput, match="100,005 bars") as refused:
+        await long.replays.start(long.tenant_id, "alpha")
+    assert "--bars" in refused.value.fix
+    assert (await long.replays.start(long.tenant_id, "alpha", bars=MOST_BARS)).bars_total == MOST_BARS
+
+
+async def test_a_replay_of_a_live_venue_begins_no_earlier_than_its_first_candle(floor: Floor) -> None:
+    """The source says since when it has any; what it lacks is not replayed bar by bar."""
+    windows = {Series(VENUE, symbol, Timeframe.H1): window for symbol, window in wandering().items()}
+    market = Market(
+        catalogue=Catalogue(floor.root / "live"),
+        sources={VENUE: RecordedMarketData(windows, begins=START)},
+        instruments={VENUE: instruments()},
+        clock=floor.clock,
+    )
+    replays = Replays(database=floor.database, clock=floor.clock, cycle=floor.cycle, market=market)
+    await floor.fund()
+    replay = await replays.start(floor.tenant_id, "alpha", bars=1_000_000)
+    assert replay.start_at == START + HOUR
 
 
 async def test_the_job_is_enqueued_in_the_transaction_of_the_row(floor: Floor) -> None:

@@ -46,6 +46,20 @@ def programs(version: int, user: int | None) -> Path:
     return copied
 
 
+def clients(server: int) -> Path:
+    """The ``bin`` directory whose pg_dump and pg_restore suit a server of this major version.
+
+    Raises Misconfigured for a server that is newer than every one that came along.
+    """
+    for version in sorted(_FOLDERS):
+        if version >= server:
+            return programs(version, None)
+    raise Misconfigured(
+        f"PostgreSQL {server} is newer than the pg_dump that came along ({NEWEST})",
+        fix="Set ALPHAPULSE_BACKUP__PROGRAMS to the folder of that server's own pg_dump and pg_restore.",
+    )
+
+
 def _package() -> Path:
     # The package itself is not imported: doing so opens a lock file in the user's runtime folder.
     spec = find_spec(_PACKAGE)

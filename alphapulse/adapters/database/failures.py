@@ -5,7 +5,8 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors as pg
 
-from alphapulse.errors import AlphaPulseError, AlreadyExists, Defect, Misconfigured, StorageFull, Unavailable
+from alphapulse.errors import AlphaPulseError, AlreadyExists, Defect, Forbidden, Misconfigured, StorageFull, Unavailable
+from alphapulse.ports.database import WATCHING
 
 _PASSING = (
     pg.AdminShutdown,
@@ -30,6 +31,10 @@ def translate(error: psycopg.Error) -> AlphaPulseError:
         return AlreadyExists(f"already exists ({error.diag.constraint_name or error.diag.table_name})")
     if isinstance(error, pg.DiskFull):
         return StorageFull("the database has no room left", fix="Free space on the database's disk, then repeat.")
+    if isinstance(error, pg.ReadOnlySqlTransaction) and WATCHING.get():
+        return Forbidden(
+            "the platform reads tenants and changes nothing", fix="Open support first: alphapulse support open TENANT."
+        )
     if rejected(error):
         return Misconfigured(f"the database refuses the login: {detail}", fix="Check ALPHAPULSE_DATABASE_URL.")
     if isinstance(error, _PASSING) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):

@@ -20,18 +20,33 @@ DEFINER_FUNCTIONS = frozenset(
         "app.tenant_by_slug",
         "app.tenants_ids",
         "app.due_funds",
+        "app.tenants_in",
         "app.running_replays",
         "app.funds_with_live_orders",
+        "app.invitation_by_token",
+        "app.account_link_by_token",
+        "app.forgotten_users",
+        "app.due_mails",
+        "app.exports_over",
+        "app.erase_rows",
+        "app.erase_tenant",
+        "app.erase_user",
         "audit.append",
+        "audit.keys_of",
+        "audit.forget",
+        "audit.forget_chain",
+        "audit.add_month",
+        "audit.checkpoint",
+        "audit.drop_months",
     }
 )
 
-#: Tables of the tenants: those with a tenant_id, and the two that are guarded by their own id.
+#: Tables of tenants and of users: those with a tenant_id or a user_id, and the two that are guarded by their own id.
 _GUARDED = """
     SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'queue')
       AND (EXISTS (SELECT FROM pg_attribute a
-                   WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped)
+                   WHERE a.attrelid = c.oid AND a.attname IN ('tenant_id', 'user_id') AND NOT a.attisdropped)
            OR (n.nspname = 'app' AND c.relname IN ('tenants', 'users')))
 """
 

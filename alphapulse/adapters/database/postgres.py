@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import LiteralString, Self
 from uuid import UUID
@@ -14,8 +15,10 @@ from psycopg.pq import TransactionStatus
 
 from alphapulse.adapters.database.failures import translate, unavailable
 from alphapulse.adapters.database.pool import Connection, Pool, command, connect
+from alphapulse.adapters.database.snapshot import PostgresSnapshot, snapshot
 from alphapulse.errors import Defect
-from alphapulse.ports.database import Parameters, Row
+from alphapulse.ports.database import WATCHING, Parameters, Row
+from alphapulse.sealing import Seal
 
 _PLATFORM_POOL_SIZE = 3
 #: Between attempts to listen again while the server is away.
@@ -26,8 +29,9 @@ _PING_TIMEOUT_S = 2.0
 class PostgresTransaction:
     """See ports/database.py. One cursor serves the whole transaction: statements follow one another."""
 
-    def __init__(self, connection: Connection, tenant_id: UUID | None) -> None:
+    def __init__(self, connection: Connection, tenant_id: UUID | None, seal: Seal | None) -> None:
         self.tenant_id = tenant_id
+        self.seal = seal
         self._connection = connection
         self._cursor = connection.cursor()
 
@@ -72,17 +76,18 @@ class PostgresTransaction:
 class _Scope:
     """``async with`` around one transaction. A class, not a generator: this is on the path of every request."""
 
-    __slots__ = ("_begin", "_connection", "_pool", "_tenant_id")
+    __slots__ = ("_begin", "_connection", "_pool", "_seal", "_tenant_id")
 
-    def __init__(self, pool: Pool, begin: bytes, tenant_id: UUID | None) -> None:
+    def __init__(self, pool: Pool, begin: bytes, tenant_id: UUID | None, seal: Seal | None) -> None:
         self._pool = pool
         self._begin = begin
         self._tenant_id = tenant_id
+        self._seal = seal
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> PostgresTransaction:
         self._connection = await self._pool.begin(self._begin)
-        return PostgresTransaction(self._connection, self._tenant_id)
+        return PostgresTransaction(self._connection, self._tenant_id, self._seal)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -121,8 +126,9 @@ async def _roll_back(connection: Connection) -> None:
 class GlanceTransaction:
     """A transaction that begins and ends with its one statement. See ``Database.glance`` in ports/database.py."""
 
-    def __init__(self, pool: Pool, tenant_id: UUID) -> None:
+    def __init__(self, pool: Pool, tenant_id: UUID, seal: Seal | None) -> None:
         self.tenant_id: UUID | None = tenant_id
+        self.seal = seal
         self._pool = pool
         self._begin = (b"BEGIN READ ONLY", f"SET LOCAL app.tenant_id = '{_text(tenant_id)}'".encode())
         self._done = False
@@ -161,18 +167,22 @@ class PostgresDatabase:
     with Unavailable, and found again by the first request after its return.
     """
 
-    def __init__(self, app: Pool, platform: Pool, url: str) -> None:
+    def __init__(self, app: Pool, platform: Pool, url: str, seal: Seal | None) -> None:
         """Use ``open``."""
         self._app = app
         self._platform = platform
         self._url = url
+        self._seal = seal
 
     @classmethod
-    async def open(cls, url: str, *, platform_url: str | None = None, pool_size: int = 10) -> Self:
+    async def open(
+        cls, url: str, *, platform_url: str | None = None, pool_size: int = 10, seal: Seal | None = None
+    ) -> Self:
         """url: login of the application's role. platform_url: login of ``ap_platform``; without one, platform()
-        raises Unavailable. Raises Unavailable when the server does not answer.
+        raises Unavailable. seal: the master key; without it personal fields of the audit log are withheld.
+        Raises Unavailable when the server does not answer.
         """
-        database = cls(Pool(url, pool_size), Pool(platform_url or "", _PLATFORM_POOL_SIZE), url)
+        database = cls(Pool(url, pool_size), Pool(platform_url or "", _PLATFORM_POOL_SIZE), url, seal)
         if platform_url is None:
             await database._platform.close()
         try:
@@ -187,22 +197,27 @@ class PostgresDatabase:
         await self._platform.close()
 
     def transaction(self, tenant_id: UUID, *, user_id: UUID | None = None) -> _Scope:
-        begin = f"BEGIN; SET LOCAL app.tenant_id = '{_text(tenant_id)}'"
+        watching = WATCHING.get()
+        begin = f"BEGIN{' READ ONLY' if watching else ''}; SET LOCAL app.tenant_id = '{_text(tenant_id)}'"
         if user_id is not None:
             begin += f"; SET LOCAL app.user_id = '{_text(user_id)}'"
-        return _Scope(self._app, begin.encode(), tenant_id)
+        return _Scope(self._platform if watching else self._app, begin.encode(), tenant_id, self._seal)
 
     def glance(self, tenant_id: UUID) -> GlanceTransaction:
-        return GlanceTransaction(self._app, tenant_id)
+        return GlanceTransaction(self._platform if WATCHING.get() else self._app, tenant_id, self._seal)
 
     def user(self, user_id: UUID) -> _Scope:
-        return _Scope(self._app, f"BEGIN; SET LOCAL app.user_id = '{_text(user_id)}'".encode(), None)
+        return _Scope(self._app, f"BEGIN; SET LOCAL app.user_id = '{_text(user_id)}'".encode(), None, self._seal)
 
     def shared(self) -> _Scope:
-        return _Scope(self._app, b"BEGIN", None)
+        return _Scope(self._app, b"BEGIN", None, self._seal)
 
     def platform(self) -> _Scope:
-        return _Scope(self._platform, b"BEGIN READ ONLY", None)
+        return _Scope(self._platform, b"BEGIN READ ONLY", None, self._seal)
+
+    def snapshot(self, tenant_id: UUID, *, user_id: UUID | None = None) -> AbstractContextManager[PostgresSnapshot]:
+        """See ports/snapshot.py."""
+        return snapshot(self._url, tenant_id, user_id)
 
     async def listen(self, channel: str) -> AsyncGenerator[str]:
         """See ports/database.py; the first payload is an empty one too, once the channel is listened to."""

@@ -50,6 +50,15 @@ def external_urls(database_url: str, admin_url: str | None = None) -> DatabaseUr
     return DatabaseUrls(admin=admin_url, app=database_url, platform=urlunsplit(platform))
 
 
+def of_database(urls: DatabaseUrls, name: str) -> DatabaseUrls:
+    """The same logins of another database on the same server."""
+
+    def renamed(url: str) -> str:
+        return urlunsplit(urlsplit(url)._replace(path=f"/{quote(name)}"))
+
+    return DatabaseUrls(None if urls.admin is None else renamed(urls.admin), renamed(urls.app), renamed(urls.platform))
+
+
 def login_of(url: str) -> tuple[str, str | None]:
     """User and password as written in ``url``, decoded; no password is None."""
     parts = urlsplit(url)

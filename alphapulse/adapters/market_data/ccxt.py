@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -27,6 +28,8 @@ from alphapulse.quant.window import Window, empty_window, to_ms, to_price
 PAGE = {"binance": 1000, "coinbase": 300, "kraken": 720}
 #: Where a page spans a stretch of time, so that an empty one does not mean the end.
 _SPARSE = frozenset({"coinbase"})
+#: The first of the venues opened for trading in this month.
+_FIRST_TRADE = datetime(2011, 9, 1, tzinfo=UTC)
 #: Spot only, without the requests that need a key.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "binance": {
@@ -45,8 +48,11 @@ class CcxtMarketData:
     default.
 
     api_url: scheme and host to call instead of the venue's own, for a mirror or a stand-in; one on plain HTTP is
-    called without a proxy and as fast as it answers. timeout: of each request.
+    called without a proxy and as fast as it answers. timeout: of each request. authorities: PEM file to check its
+    certificate against instead of the public ones; it is always checked.
     """
+
+    begins = _FIRST_TRADE
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class CcxtMarketData:
         clock: Clock | None = None,
         api_url: str | None = None,
         timeout: timedelta = timedelta(seconds=5),
+        authorities: Path | None = None,
     ) -> None:
         if venue not in PAGE:
             raise Misconfigured(f"there is no live source for {venue!r}", fix=f"Choose one of {', '.join(PAGE)}.")
@@ -62,6 +69,7 @@ class CcxtMarketData:
         self._clock = clock or SystemClock()
         self._api_url = api_url
         self._timeout = timeout
+        self._authorities = authorities
         self._exchange: Any = None
         self._errors: Any = None
         self._opening = asyncio.Lock()
@@ -151,6 +159,7 @@ class CcxtMarketData:
             "enableRateLimit": public,
             "timeout": int(self._timeout / timedelta(milliseconds=1)),
             "aiohttp_trust_env": public,
+            **({"cafile": str(self._authorities)} if self._authorities else {}),
             "options": _OPTIONS.get(self.venue, {}),
         }
 

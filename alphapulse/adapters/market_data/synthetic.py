@@ -61,6 +61,8 @@ class SyntheticMarketData:
     past.
     """
 
+    begins = ANCHOR
+
     def __init__(self, seed: int = 7) -> None:
         self._path = DailyPath(seed, tuple(listing.coin for listing in LISTINGS.values()))
 

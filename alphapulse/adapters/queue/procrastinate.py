@@ -27,11 +27,12 @@ from alphapulse.adapters.database.failures import translate
 from alphapulse.adapters.queue import store
 from alphapulse.errors import AlphaPulseError, Conflict, NotFound, Refused
 from alphapulse.ports.database import Database, Transaction
-from alphapulse.ports.queue import JobFunction
+from alphapulse.ports.queue import JobFunction, Turn
 from alphapulse.ports.telemetry import Telemetry
 
 _TASK = "job"
-_URGENT = 100
+#: The higher goes first; among equals the older.
+_URGENT, _PATIENT = 100, -100
 _OPTIONS = "-c search_path=app,queue -c timezone=UTC -c statement_timeout=60s"
 _ERROR_LENGTH = 500
 _UNTIL_FETCHING_ENDS_S = 0.05
@@ -98,9 +99,10 @@ class ProcrastinateQueue:
         *,
         tenant_id: UUID | None = None,
         urgent: bool = False,
+        patient: bool = False,
     ) -> UUID:
         job_id = uuid4()
-        queue_id = await self._defer(tx, job_id, tenant_id, _URGENT if urgent else 0)
+        queue_id = await self._defer(tx, job_id, tenant_id, _URGENT if urgent else _PATIENT if patient else 0)
         await store.insert(tx, job_id, name, tenant_id, arguments, queue_id)
         return job_id
 
@@ -223,7 +225,7 @@ class ProcrastinateQueue:
                 raise Refused(f"the last of {self._most(name)} attempts ended with its worker")
             if name not in self._functions:
                 raise Refused(f"no job is named {name}")
-            await self._functions[name](arguments)
+            turn = await self._functions[name](arguments)
         except asyncio.CancelledError:
             await self._take_back(job, tenant)
             raise
@@ -231,8 +233,12 @@ class ProcrastinateQueue:
             await self._failed(job, tenant, name, attempts, error)
         else:
             async with self._scope(tenant) as tx:
-                await store.finish(tx, job, "done", "")
-            self._telemetry.count("jobs_total", name=name, outcome="done")
+                if turn is Turn.AGAIN:
+                    # A delivery of its own: the engine takes the oldest first, and this one is old.
+                    await store.line_up(tx, job, await self._defer(tx, job, tenant, _PATIENT))
+                else:
+                    await store.finish(tx, job, "done", "")
+            self._telemetry.count("jobs_total", name=name, outcome="again" if turn is Turn.AGAIN else "done")
             self._telemetry.observe("job_seconds", monotonic() - began, name=name)
 
     async def _failed(self, job: UUID, tenant: UUID | None, name: str, attempts: int, error: Exception) -> None:

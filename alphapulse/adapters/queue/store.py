@@ -58,6 +58,14 @@ async def put_back(tx: Transaction, job_id: UUID, error: str) -> None:
     )
 
 
+async def line_up(tx: Transaction, job_id: UUID, queue_id: int) -> None:
+    """Back to queued under another delivery, because there is more to do. What it did counts: attempts begin anew."""
+    await tx.run(
+        "UPDATE jobs SET state = 'queued', attempts = 0, error = '', queue_id = %(queue_id)s WHERE id = %(id)s",
+        {"id": job_id, "queue_id": queue_id},
+    )
+
+
 async def take_back(tx: Transaction, job_id: UUID) -> None:
     """Back to queued because the worker stops: the attempt does not count."""
     await tx.run(

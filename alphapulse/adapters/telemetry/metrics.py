@@ -33,6 +33,14 @@ METRICS: dict[str, Metric] = {
         Metric("job_seconds", "histogram", "Time that a job took.", ("name",)),
         Metric("jobs_recovered_total", "counter", "Jobs taken over from workers that died."),
         Metric("signals_computed_total", "counter", "Evaluations that agents made.", ("agent",)),
+        Metric("backup_made_timestamp", "gauge", "When the newest backup was made, seconds since 1970."),
+        Metric("backup_bytes", "gauge", "Size of the newest backup."),
+        Metric("backup_problems", "gauge", "Differences that the last trial of a restore found."),
+        Metric("mails_total", "counter", "Attempts to hand over a mail, by how they ended.", ("template", "outcome")),
+        Metric("cache_requests_total", "counter", "Looks into the cache, by what they found.", ("scope", "outcome")),
+        Metric("cache_evictions_total", "counter", "Entries dropped from the cache for want of room.", ("scope",)),
+        Metric("limited_total", "counter", "Requests refused by a rate limit, by their kind.", ("kind",)),
+        Metric("limits_local_total", "counter", "Requests judged without the shared counts, by their kind.", ("kind",)),
         Metric("fund_cycles_total", "counter", "Funds run at a closed bar, by how it ended.", ("outcome",)),
     )
 }

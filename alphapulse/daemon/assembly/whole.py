@@ -16,10 +16,19 @@ from alphapulse.adapters.database.postgres import PostgresDatabase
 from alphapulse.adapters.database.urls import DatabaseUrls
 from alphapulse.adapters.queue.procrastinate import ProcrastinateQueue, WorkRules
 from alphapulse.clock import Clock, SystemClock
+from alphapulse.daemon.assembly.audit import build_retention
+from alphapulse.daemon.assembly.backup import backup_jobs
 from alphapulse.daemon.assembly.database import configured_urls, embedded_server, running_urls
+from alphapulse.daemon.assembly.limits import open_redis
+from alphapulse.daemon.assembly.mail import open_mailer
 from alphapulse.daemon.assembly.services import Parts, build_services
+from alphapulse.daemon.assembly.tenants import tenant_jobs
+from alphapulse.daemon.jobs.audit import AuditJobs
 from alphapulse.daemon.jobs.cycle import CycleJob
+from alphapulse.daemon.jobs.mail import Courier, MailJob
 from alphapulse.daemon.jobs.maintenance import MaintenanceJob
+from alphapulse.daemon.jobs.privacy import ExportJob, PrivacyJob
+from alphapulse.daemon.jobs.provisioning import recover_provisionings
 from alphapulse.daemon.jobs.reconcile import ReconcileJob, recover
 from alphapulse.daemon.jobs.replay import ReplayJob
 from alphapulse.daemon.schedule import Schedule
@@ -35,6 +44,7 @@ from alphapulse.sealing import Seal
 from alphapulse.tenancy.passwords import Passwords
 
 if TYPE_CHECKING:
+    from alphapulse.adapters.redis.connection import RedisServer
     from alphapulse.settings import MarketRules, Settings
 
 #: How often the embedded server is looked after.
@@ -58,11 +68,12 @@ class Assembly:
         while True:
             try:
                 await recover(self.services.database, self.queue)
+                await recover_provisionings(self.services.database, self.queue)
                 break
             except TryAgain as error:
                 _log.warning("cannot recover yet", extra={"reason": str(error)})
                 await asyncio.sleep(_WATCH_S)
-        await self.queue.work(self.functions, concurrency=self.concurrency, resumable=frozenset({"replay"}))
+        await self.queue.work(self.functions, concurrency=self.concurrency, resumable=frozenset({"replay", "export"}))
 
 
 @asynccontextmanager
@@ -80,11 +91,19 @@ async def open_assembly(
         telemetry = open_telemetry(settings.telemetry)
         await asyncio.to_thread(migrations.upgrade, urls)
         await gate.insist(urls.app)
-        database = await PostgresDatabase.open(urls.app, platform_url=urls.platform, pool_size=settings.pool_size)
+        seal = Seal.from_file(settings.master_key_file or settings.data_directory / "master.key")
+        database = await PostgresDatabase.open(
+            urls.app, platform_url=urls.platform, pool_size=settings.pool_size, seal=seal
+        )
         stack.push_async_callback(database.close)
         market = await _open_market(stack, settings, SystemClock())
-        assembly = _assemble(settings, urls, database, market, telemetry)
+        redis = open_redis(stack, settings)
+        assembly = _assemble(settings, urls, database, market, telemetry, redis)
         await _keep_running(stack, "stream", assembly.services.stream.run(), on_failure)
+        courier = Courier(database=database, queue=assembly.queue)
+        await _keep_running(stack, "courier", courier.run(), on_failure)
+        meter = assembly.services.meter
+        await _keep_running(stack, "meter", meter.run(), on_failure, close=meter.close)
         recorder = assembly.services.recorder
         await _keep_running(stack, "recorder", recorder.run(), on_failure, close=recorder.close)
         yield assembly
@@ -147,7 +166,9 @@ def _open_source(stack: AsyncExitStack, venue: str, name: str, rules: MarketRule
         case "ccxt":
             from alphapulse.adapters.market_data.ccxt import CcxtMarketData  # noqa: PLC0415 -- a second, only if chosen
 
-            source = CcxtMarketData(venue, api_url=rules.source_urls.get(venue), timeout=rules.timeout)
+            source = CcxtMarketData(
+                venue, api_url=rules.source_urls.get(venue), timeout=rules.timeout, authorities=rules.source_ca
+            )
             stack.push_async_callback(source.close)
             return source
         case "synthetic":
@@ -162,7 +183,12 @@ def _open_source(stack: AsyncExitStack, venue: str, name: str, rules: MarketRule
 
 
 def _assemble(
-    settings: Settings, urls: DatabaseUrls, database: PostgresDatabase, market: Market, telemetry: Telemetry
+    settings: Settings,
+    urls: DatabaseUrls,
+    database: PostgresDatabase,
+    market: Market,
+    telemetry: Telemetry,
+    redis: RedisServer | None,
 ) -> Assembly:
     clock = SystemClock()
     queue = ProcrastinateQueue(
@@ -179,6 +205,9 @@ def _assemble(
         schedule=schedule,
         passwords=passwords,
         seal=Seal.from_file(settings.master_key_file or settings.data_directory / "master.key"),
+        mailer=open_mailer(settings),
+        snapshots=database,
+        redis=redis,
     )
     services = build_services(settings, parts)
     cycle = CycleJob(
@@ -190,11 +219,19 @@ def _assemble(
         settle=settings.settle_delay,
     )
     reconcile = ReconcileJob(database=database, funds=services.funds, desk=services.desk, market=market)
+    audit = AuditJobs(retention=build_retention(settings, services, clock))
     functions = {
         "cycle": cycle.run,
         "replay": ReplayJob(replays=services.replays).run,
         "reconcile": reconcile.run,
-        "maintenance": MaintenanceJob(database=database).run,
+        "audit_heads": audit.publish_heads,
+        "audit_retention": audit.drop_months,
+        **tenant_jobs(services),
+        "maintenance": MaintenanceJob(database=database, delivery=services.delivery, accounts=services.accounts).run,
+        "mail": MailJob(delivery=services.delivery).run,
+        "export": ExportJob(exports=services.exports).run,
+        "privacy": PrivacyJob(exports=services.exports, privacy=services.privacy).run,
+        **backup_jobs(settings, urls, parts),
     }
     return Assembly(
         services=services,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from alphapulse.audit.changes import record_change
 from alphapulse.clock import Clock
 from alphapulse.daemon import schedule_store
 from alphapulse.daemon.jobs import store
 from alphapulse.daemon.schedule import Recurrence, Schedule, next_firing
 from alphapulse.domain.jobs import JobRecord, JobState, ScheduleEntry
+from alphapulse.domain.tenancy import PLATFORM
 from alphapulse.domain.wire import parse_time, write_time
 from alphapulse.errors import InvalidInput, NotFound
 from alphapulse.ports.database import Database, Transaction
@@ -63,6 +67,7 @@ class Jobs:
             arguments = {**entry.arguments, "slot": write_time(slot), "asked": "yes"}
             job_id = await self._queue.enqueue(tx, entry.job, arguments, urgent=True)
             job = await _found(tx, job_id)
+            await self._record(tx, "job.run", name, None, {"job_id": job_id, "slot": slot}, actor)
         _log.info("run by hand", extra={"entry": name, "actor": actor, "job_id": str(job_id)})
         return job
 
@@ -74,15 +79,19 @@ class Jobs:
         """Fires again from the next slot on. Raises NotFound."""
         return await self._set_paused(name, actor, paused=False)
 
-    async def retry(self, job_id: UUID, tenant_id: UUID | None) -> JobRecord:
+    async def retry(self, job_id: UUID, tenant_id: UUID | None, actor: str) -> JobRecord:
         """Queue a failed job again. tenant_id None: whoever's it is, which the caller must be allowed to do.
 
         Raises NotFound, also for another tenant's job; Conflict unless the job has failed.
         """
         owner = tenant_id if tenant_id is not None else await self._owner(job_id)
         async with self._of(owner) as tx:
+            before = await _found(tx, job_id)
             await self._queue.requeue(tx, job_id)
-            return await _found(tx, job_id)
+            job = await _found(tx, job_id)
+            old, new = ({"state": one.state, "error": one.error} for one in (before, job))
+            await self._record(tx, "job.retry", str(job_id), old, new, actor, owner or PLATFORM)
+            return job
 
     async def _owner(self, job_id: UUID) -> UUID | None:
         async with self._database.platform() as tx:
@@ -94,8 +103,26 @@ class Jobs:
     async def _set_paused(self, name: str, actor: str, *, paused: bool) -> ScheduleEntry:
         entry = self._schedule.entry(name)
         async with self._database.shared() as tx:
+            before = name in await schedule_store.paused_names(tx)
             await schedule_store.set_paused(tx, name, actor, paused=paused)
+            action = "job.pause" if paused else "job.resume"
+            await self._record(tx, action, name, {"paused": before}, {"paused": paused}, actor)
         return self._shown(entry, paused=paused)
+
+    async def _record(
+        self,
+        tx: Transaction,
+        action: str,
+        subject: str,
+        before: Mapping[str, Any] | None,
+        after: Mapping[str, Any],
+        actor: str,
+        chain: UUID = PLATFORM,
+    ) -> None:
+        now = self._clock.now()
+        await record_change(
+            tx, actor=actor, action=action, subject=subject, before=before, after=after, at=now, tenant_id=chain
+        )
 
     def _shown(self, entry: Recurrence, *, paused: bool) -> ScheduleEntry:
         at = next_firing(entry, self._clock.now()) + self._schedule.settle_of(entry)

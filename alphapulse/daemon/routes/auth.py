@@ -7,28 +7,55 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints
 
-from alphapulse.daemon.access import Call, logged_in, services_of
+from alphapulse.daemon.access import Call, address_of, logged_in, services_of
 from alphapulse.daemon.answers import answer
-from alphapulse.daemon.bodies import Body, Line
+from alphapulse.daemon.bodies import Body, Line, Secret
+from alphapulse.daemon.facts import facts_of
 from alphapulse.daemon.routing import add
 from alphapulse.domain.tenancy import Token, Whoami
-from alphapulse.tenancy.logins import NEVER
+from alphapulse.tenancy.admission import NEVER
+from alphapulse.tenancy.doors import LogIn
 
 
 class Credentials(Body):
     email: Line
-    password: Annotated[str, StringConstraints(max_length=1024)]
+    password: Secret
     tenant: Line | None = None
+    code: Line | None = None
+    device: Secret = ""
+    policy_version: Line | None = None
+
+
+class Refresh(Body):
+    refresh_token: Annotated[str, StringConstraints(max_length=1024)]
 
 
 class PasswordChange(Body):
-    current: Annotated[str, StringConstraints(max_length=1024)]
-    new: Annotated[str, StringConstraints(max_length=1024)]
+    current: Secret
+    new: Secret
 
 
 async def login(request: Request, body: Credentials) -> Response:
-    """A token for an hour. tenant: slug, needed only by members of several tenants."""
-    return answer(await services_of(request).logins.login(body.email, body.password, body.tenant))
+    """A token for an hour. tenant: slug, needed only by members of several tenants. code: of the authenticator, where
+    there is one. device: what an earlier log-in from this machine gave.
+    """
+    facts_of(request.scope).claimed = body.email
+    given = LogIn(
+        email=body.email,
+        password=body.password,
+        tenant=body.tenant,
+        code=body.code,
+        device=body.device,
+        policy_version=body.policy_version,
+        address=address_of(request),
+        program=request.headers.get("user-agent", ""),
+    )
+    return answer(await services_of(request).logins.login(given))
+
+
+async def refresh(request: Request, body: Refresh) -> Response:
+    """Another token of the same session, and the next refresh token. One that was used before ends the session."""
+    return answer(await services_of(request).logins.refresh(body.refresh_token, address_of(request)))
 
 
 async def logout(call: Annotated[Call, logged_in()]) -> Response:
@@ -37,14 +64,10 @@ async def logout(call: Annotated[Call, logged_in()]) -> Response:
     return answer({})
 
 
-async def renew(call: Annotated[Call, logged_in()]) -> Response:
-    """Another token of the same session."""
-    return answer(await call.services.logins.renew(call.credential))
-
-
-async def password(call: Annotated[Call, logged_in()], body: PasswordChange) -> Response:
+async def password(request: Request, call: Annotated[Call, logged_in()], body: PasswordChange) -> Response:
     """Change one's own password. Every other session of the user ends within 5 s; API keys stay."""
-    await call.services.logins.change_password(call.credential, body.current, body.new)
+    logins = call.services.logins
+    await logins.change_password(call.credential, body.current, body.new, address=address_of(request))
     return answer({})
 
 
@@ -66,7 +89,7 @@ async def whoami(call: Annotated[Call, logged_in()]) -> Response:
 
 def routes(router: APIRouter) -> None:
     add(router, "POST", "/auth/login", login, Token)
+    add(router, "POST", "/auth/refresh", refresh, Token)
     add(router, "POST", "/auth/logout", logout, dict[str, str])
-    add(router, "POST", "/auth/renew", renew, Token)
     add(router, "POST", "/auth/password", password, dict[str, str])
     add(router, "GET", "/auth/whoami", whoami, Whoami)

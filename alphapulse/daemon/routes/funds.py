@@ -13,6 +13,7 @@ from pydantic import Field, PlainValidator
 from alphapulse.daemon.access import Call, allow
 from alphapulse.daemon.answers import Page, answer, page
 from alphapulse.daemon.bodies import Body, Line, Money, Time, one_of
+from alphapulse.daemon.jobs.replay import enqueue_replay
 from alphapulse.daemon.routing import add
 from alphapulse.domain.funds import ConfigVersion, Fund, FundConfig, FundMode, Replay
 from alphapulse.domain.tenancy import Permission
@@ -70,7 +71,7 @@ async def start(call: Annotated[Call, allow(Permission.FUNDS_WRITE)], fund: str)
     return answer(await call.services.funds.start(call.tenant_id, fund, call.caller.actor))
 
 
-async def stop(call: Annotated[Call, allow(Permission.FUNDS_WRITE)], fund: str) -> Response:
+async def stop(call: Annotated[Call, allow(Permission.FUNDS_STOP)], fund: str) -> Response:
     """No more decisions; what it holds and its open orders stay."""
     return answer(await call.services.funds.stop(call.tenant_id, fund, call.caller.actor))
 
@@ -102,11 +103,16 @@ async def replay(call: Annotated[Call, allow(Permission.FUNDS_WRITE)], fund: str
     services, tenant_id = call.services, call.tenant_id
 
     async def enqueue(tx: Transaction, made: Replay) -> None:
-        arguments = {"tenant_id": str(tenant_id), "replay_id": str(made.id)}
-        await services.queue.enqueue(tx, "replay", arguments, tenant_id=tenant_id)
+        await enqueue_replay(services.queue, tx, tenant_id, made.id)
 
     made = await services.replays.start(
-        tenant_id, fund, start_at=body.start_at, end_at=body.end_at, bars=body.bars, enqueue=enqueue
+        tenant_id,
+        fund,
+        start_at=body.start_at,
+        end_at=body.end_at,
+        bars=body.bars,
+        enqueue=enqueue,
+        actor=call.caller.actor,
     )
     return answer(made, 201)
 
@@ -114,6 +120,11 @@ async def replay(call: Annotated[Call, allow(Permission.FUNDS_WRITE)], fund: str
 async def replay_state(call: Annotated[Call, allow(Permission.FUNDS_READ)], fund: str, replay_id: UUID) -> Response:
     """How far a replay is."""
     return answer(await call.services.replays.get(call.tenant_id, fund, replay_id))
+
+
+async def stop_replay(call: Annotated[Call, allow(Permission.FUNDS_STOP)], fund: str, replay_id: UUID) -> Response:
+    """End a replay for good; what it did so far stands."""
+    return answer(await call.services.replays.stop(call.tenant_id, fund, replay_id, actor=call.caller.actor))
 
 
 def routes(router: APIRouter) -> None:
@@ -128,3 +139,4 @@ def routes(router: APIRouter) -> None:
     add(router, "POST", "/funds/{fund}/rollback", rollback, Fund)
     add(router, "POST", "/funds/{fund}/replays", replay, Replay, status=201)
     add(router, "GET", "/funds/{fund}/replays/{replay_id}", replay_state, Replay)
+    add(router, "DELETE", "/funds/{fund}/replays/{replay_id}", stop_replay, Replay)

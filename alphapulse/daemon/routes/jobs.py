@@ -53,7 +53,7 @@ async def resume(call: Annotated[Call, allow(Permission.PLATFORM_WRITE)], name: 
 
 async def retry(call: Annotated[Call, allow(Permission.PLATFORM_WRITE)], job_id: UUID) -> Response:
     """Queue a failed job again."""
-    return answer(await call.services.jobs.retry(job_id, call.caller.tenant_id))
+    return answer(await call.services.jobs.retry(job_id, call.caller.tenant_id, call.caller.actor))
 
 
 def routes(router: APIRouter) -> None:

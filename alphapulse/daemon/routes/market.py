@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
+from alphapulse.daemon import uploads
 from alphapulse.daemon.access import Call, allow
 from alphapulse.daemon.answers import Page, answer, page
 from alphapulse.daemon.bodies import Limit, Time
@@ -41,8 +43,7 @@ async def bring_in(
     name = Path(filename).name
     if not name or not name.isprintable() or len(name) > 200:
         raise InvalidInput("filename: not a file name", field="filename", fix="Send the plain name, as in a folder.")
-    with tempfile.TemporaryDirectory(prefix="alphapulse-import-") as folder:
-        path = Path(folder) / "upload"
+    with _telling_of_a_full_disk(), uploads.room(call.services.uploads) as path:
         await _receive(request, path)
         report = await call.services.market.import_candles(path, name, venue=venue, symbol=symbol, timeframe=timeframe)
     return answer(report)
@@ -100,11 +101,17 @@ def _series(venue: str, symbol: str, timeframe: str) -> Series:
 
 
 async def _receive(request: Request, path: Path) -> None:
-    """Store the body, piece by piece. Raises StorageFull."""
+    """Store the body, piece by piece."""
+    with path.open("wb") as file:
+        async for piece in request.stream():
+            await asyncio.to_thread(file.write, piece)
+
+
+@contextlib.contextmanager
+def _telling_of_a_full_disk() -> Generator[None]:
+    """Raises StorageFull."""
     try:
-        with path.open("wb") as file:
-            async for piece in request.stream():
-                await asyncio.to_thread(file.write, piece)
+        yield
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

@@ -46,6 +46,7 @@ async def place(
 ) -> Response:
     """Place an order. 201; 200 when the key was used for the same order before; 409 when a limit stands against it."""
     key = _parsed(idempotency_key)
+    await call.spend_order(reduces=body.side is Side.SELL)
     fund = await call.services.funds.get(call.tenant_id, body.fund)
     request = OrderRequest(
         venue=fund.config.venue,

@@ -9,6 +9,8 @@ BEGIN
             ('ap_owner', 'NOLOGIN'),     -- owns everything; migrations act as it
             ('ap_lookup', 'NOLOGIN'),    -- owns the look-ups that run before a tenant is known
             ('ap_audit', 'NOLOGIN'),     -- owns audit.append
+            ('ap_retention', 'NOLOGIN'), -- owns the audit log's months: makes them, and drops the old ones
+            ('ap_eraser', 'NOLOGIN'),    -- owns the functions that erase a tenant or a user for good
             ('ap_app', 'LOGIN'),         -- serves requests
             ('ap_platform', 'LOGIN')     -- reads across tenants
         ) AS roles (name, login)
@@ -24,12 +26,18 @@ BEGIN
             EXECUTE format('GRANT %I TO %I', wanted.name, current_user);
         END IF;
     END LOOP;
-    -- Functions are handed to these two by ap_owner.
+    -- Functions, and the audit log, are handed to these by ap_owner.
     IF NOT pg_has_role('ap_owner', 'ap_lookup', 'SET') THEN
         GRANT ap_lookup TO ap_owner WITH INHERIT FALSE;
     END IF;
     IF NOT pg_has_role('ap_owner', 'ap_audit', 'SET') THEN
         GRANT ap_audit TO ap_owner WITH INHERIT FALSE;
+    END IF;
+    IF NOT pg_has_role('ap_owner', 'ap_retention', 'SET') THEN
+        GRANT ap_retention TO ap_owner WITH INHERIT FALSE;
+    END IF;
+    IF NOT pg_has_role('ap_owner', 'ap_eraser', 'SET') THEN
+        GRANT ap_eraser TO ap_owner WITH INHERIT FALSE;
     END IF;
 END
 $$;

@@ -10,8 +10,8 @@ revision = "0002"
 down_revision = "0001"
 
 _FOLDER = Path(__file__).parent.parent / "sql" / revision
-#: In the order in which they run.
-_NOUNS: tuple[str, ...] = ()
+#: In the order in which they run; privacy is last, because it opens every table to erasure.
+_NOUNS: tuple[str, ...] = ("people", "lifecycle", "access", "mail", "privacy", "support", "audit")
 
 
 def upgrade() -> None:

@@ -37,6 +37,9 @@ CREATE FUNCTION app.funds_with_live_orders() RETURNS TABLE (tenant_id uuid, fund
         ORDER BY o.tenant_id, o.fund_id
     $$;
 
+-- The audit log keeps its keys by user.
+GRANT EXECUTE ON FUNCTION app.user_by_email(text) TO ap_audit, ap_platform;
+
 GRANT CREATE ON SCHEMA app TO ap_lookup;
 DO $$
 DECLARE

@@ -5,9 +5,9 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY[
-        'api_keys', 'audit_events', 'audit_heads', 'balances', 'decisions', 'equity', 'event_heads', 'events', 'fills',
-        'fund_configs', 'funds', 'halts', 'jobs', 'ledger', 'memberships', 'order_events', 'orders', 'positions',
-        'replays', 'sessions', 'tenants', 'users'
+        'api_keys', 'audit_checkpoints', 'audit_events', 'audit_heads', 'audit_keys', 'balances', 'decisions', 'equity',
+        'event_heads', 'events', 'fills', 'fund_configs', 'funds', 'halts', 'jobs', 'ledger', 'memberships',
+        'order_events', 'orders', 'positions', 'replays', 'sessions', 'tenants', 'users'
     ] LOOP
         EXECUTE format('ALTER TABLE app.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE app.%I FORCE ROW LEVEL SECURITY', name);
@@ -52,14 +52,6 @@ CREATE POLICY fellow_members ON app.users FOR SELECT TO ap_app
 CREATE POLICY tenant_rows ON app.jobs TO ap_app
     USING (tenant_id = (SELECT app.tenant()) OR (tenant_id IS NULL AND (SELECT app.tenant()) IS NULL))
     WITH CHECK (tenant_id = (SELECT app.tenant()) OR (tenant_id IS NULL AND (SELECT app.tenant()) IS NULL));
-
--- The log is read by its tenant and written by audit.append alone.
-CREATE POLICY tenant_reads ON app.audit_events FOR SELECT TO ap_app USING (tenant_id = (SELECT app.tenant()));
-CREATE POLICY tenant_reads ON app.audit_heads FOR SELECT TO ap_app USING (tenant_id = (SELECT app.tenant()));
-CREATE POLICY appends ON app.audit_events FOR INSERT TO ap_audit WITH CHECK (true);
-CREATE POLICY appends ON app.audit_heads TO ap_audit USING (true) WITH CHECK (true);
-GRANT INSERT ON app.audit_events TO ap_audit;
-GRANT SELECT, INSERT, UPDATE ON app.audit_heads TO ap_audit;
 
 -- The look-ups see the columns they answer with, and those they search by.
 CREATE POLICY looked_up ON app.users FOR SELECT TO ap_lookup USING (true);

@@ -1,8 +1,20 @@
 -- Tables of the first release. Kept equal to alphapulse/tables by a test.
 
+CREATE TABLE app.audit_checkpoints (
+    tenant_id UUID NOT NULL,
+    sequence BIGINT NOT NULL,
+    hash BYTEA NOT NULL,
+    month DATE NOT NULL,
+    recorded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT audit_checkpoints_pkey PRIMARY KEY (tenant_id, sequence)
+);
+
+-- One partition per month, in the schema audit; audit.add_month makes them.
 CREATE TABLE app.audit_events (
     tenant_id UUID NOT NULL,
     sequence BIGINT NOT NULL,
+    month DATE NOT NULL,
+    kind TEXT NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,
     path TEXT NOT NULL,
@@ -11,19 +23,34 @@ CREATE TABLE app.audit_events (
     request_id TEXT NOT NULL,
     address TEXT NOT NULL,
     duration_ms INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    changes TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    support TEXT NOT NULL,
+    count INTEGER NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     previous_hash BYTEA NOT NULL,
     hash BYTEA NOT NULL,
-    CONSTRAINT audit_events_pkey PRIMARY KEY (tenant_id, sequence)
-);
+    CONSTRAINT audit_events_pkey PRIMARY KEY (tenant_id, sequence, month)
+) PARTITION BY RANGE (month);
 CREATE INDEX audit_events_tenant_id_at_idx ON app.audit_events (tenant_id, at);
-CREATE UNIQUE INDEX audit_events_tenant_id_previous_hash_idx ON app.audit_events (tenant_id, previous_hash);
 
 CREATE TABLE app.audit_heads (
     tenant_id UUID NOT NULL,
     sequence BIGINT NOT NULL,
     hash BYTEA NOT NULL,
+    month DATE NOT NULL,
     CONSTRAINT audit_heads_pkey PRIMARY KEY (tenant_id)
+);
+
+CREATE TABLE app.audit_keys (
+    tenant_id UUID NOT NULL,
+    id UUID NOT NULL,
+    person TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT audit_keys_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT audit_keys_tenant_id_person_key UNIQUE (tenant_id, person)
 );
 
 CREATE TABLE app.firings (

@@ -1,0 +1,1 @@
+"""Ways for mails to leave; the setting ``mail`` names one of them."""

@@ -1,0 +1,1 @@
+"""Backups: made, read again, proved and put back."""
