@@ -182,12 +182,12 @@ def test_a_member_changes_their_password(fleet: Fleet) -> None:
     email, first, second = f"{uuid4().hex[:8]}@demo.example", uuid4().hex, uuid4().hex
     joined(fleet, email, first)
     login = ("login", fleet.url, "--email", email, "--password-stdin", "--name")
-    for name in ("here", "there"):
+    for name in ("mine", "elsewhere"):
         assert fleet.run("owner", *login, name, stdin=f"{first}\n").code == 0
-    assert fleet.run("here", "password", "change").code == 8
-    changed = fleet.run("here", "password", "change", "--password-stdin", stdin=f"{first}\n{second}\n")
+    assert fleet.run("mine", "password", "change").code == 8
+    changed = fleet.run("mine", "password", "change", "--password-stdin", stdin=f"{first}\n{second}\n")
     assert changed.code == 0, changed.err
-    assert fleet.run("here", "whoami").code == 0
-    assert fleet.run("there", "whoami").code == 4
+    assert fleet.run("mine", "whoami").code == 0
+    assert fleet.run("elsewhere", "whoami").code == 4
     assert fleet.run("owner", *login, "again", stdin=f"{first}\n").code == 4
     assert fleet.run("owner", *login, "again", stdin=f"{second}\n").code == 0

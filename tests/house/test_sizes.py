@@ -1,4 +1,4 @@
-"""A file that can be read at one sitting, a function that fits on a screen."""
+"""A file that can be read in one go, a function that fits on a screen."""
 
 from __future__ import annotations
 
