@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 
 from alphapulse.domain.mail import Mail, MailTemplate, has_link, link_to
+from alphapulse.errors import Defect
 
 _SUBJECT = "Subject: "
 
@@ -29,7 +30,18 @@ class Letters:
     def write(
         self, template: MailTemplate, values: Mapping[str, str], *, mail_id: UUID, to: str, written_at: datetime
     ) -> Mail:
-        """values: the template's own (domain/mail.VALUES)."""
+        """values: the template's own (domain/mail.VALUES).
+
+        Raises Defect, without the values, where a template is not there, or names a value that is not.
+        """
+        try:
+            return self._write(template, values, mail_id=mail_id, to=to, written_at=written_at)
+        except (TemplateError, KeyError) as error:
+            raise Defect(f"mail {mail_id}: template {template} fails ({type(error).__name__})") from None
+
+    def _write(
+        self, template: MailTemplate, values: Mapping[str, str], *, mail_id: UUID, to: str, written_at: datetime
+    ) -> Mail:
         words = {**values, "public_url": self._public_url}
         if has_link(template):
             words["link"] = link_to(template, self._public_url, values["token"])

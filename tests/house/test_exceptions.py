@@ -15,7 +15,6 @@ ALLOWED: dict[str, tuple[int, str]] = {
         1,
         "the loop around a job: it is noted as failed, the worker goes on",
     ),
-    "alphapulse/alerts/delivery.py": (1, "the loop around one mail: it is put off or given up, the others go on"),
     "alphapulse/cli/dispatch.py": (1, "the loop around a command: what is not ours to explain becomes exit code 70"),
     "alphapulse/daemon/jobs/cycle.py": (1, "the loop around one fund's cycle: the other funds of the batch go on"),
     "alphapulse/daemon/jobs/replay.py": (1, "the loop around one replay: it is marked failed with the reason"),

@@ -21,7 +21,7 @@ from alphapulse.alerts.outbox import enqueue_mail
 from alphapulse.alerts.rendering import Letters
 from alphapulse.clock import ManualClock, SystemClock
 from alphapulse.domain.mail import VALUES, Mail, MailTemplate, has_link
-from alphapulse.errors import Defect, InvalidInput, Refused, Unavailable
+from alphapulse.errors import AlphaPulseError, Defect, InvalidInput, Refused, Unavailable
 from alphapulse.ports.database import Row
 from alphapulse.ports.mail import Mailer
 from alphapulse.sealing import Seal
@@ -34,12 +34,13 @@ INVITED = {"tenant": "Acme", "role": "trader", "inviter": "ann@acme.example", "t
 class Post:
     """A mail adapter that does what it is told: takes mails, raises, or does not come back.
 
-    stuck: cleared, it takes no mail and does not say so.
+    stuck: cleared, it takes no mail and does not say so. poison: the mail that it breaks on.
     """
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
-        self.trouble: Exception | None = None
+        self.trouble: AlphaPulseError | None = None
+        self.poison: UUID | None = None
         self.asked = asyncio.Event()
         self.stuck = asyncio.Event()
         self.stuck.set()
@@ -49,6 +50,8 @@ class Post:
         await self.stuck.wait()
         if self.trouble is not None:
             raise self.trouble
+        if mail.id == self.poison:
+            raise RuntimeError("nobody foresaw this")
         self.sent.append(mail)
 
     async def forget(self, mails: Sequence[UUID]) -> int:
@@ -75,7 +78,9 @@ class Office:
             telemetry=NoTelemetry(),
         )
 
-    async def invite(self, key: str = "one", *, to: str = "bob@acme.example", fails: bool = False) -> UUID:
+    async def invite(
+        self, key: str = "one", *, to: str = "bob@acme.example", tenant: str = "Acme", fails: bool = False
+    ) -> UUID:
         async with self.database.transaction(self.tenant_id) as tx:
             mail_id = await enqueue_mail(
                 tx,
@@ -83,7 +88,7 @@ class Office:
                 tenant_id=self.tenant_id,
                 to=to,
                 template="invitation",
-                values=INVITED,
+                values={**INVITED, "tenant": tenant},
                 at=self.clock.now(),
                 key=key,
             )
@@ -193,12 +198,37 @@ async def test_a_mail_that_is_refused_for_good_is_given_up_at_once_and_stops_no_
     assert (await office.row(refused))["state"] == "failed"
 
 
-async def test_a_strangers_error_is_noted_without_its_words(office: Office, post: Post) -> None:
-    mail_id = await office.invite()
-    post.trouble = RuntimeError("the text was T0KEN")
+async def test_words_that_no_mail_can_hold_are_told_without_them_and_stop_no_other(
+    database: PostgresDatabase, make_tenant: MakeTenant, tmp_path: Path
+) -> None:
+    office = Office(
+        database, await make_tenant(database), ConsoleMail(tmp_path / "mail", sender="a@b.example"), tmp_path
+    )
+    broken = await office.invite("one", tenant="Acme \ud800")
+    await office.invite("two")
+    assert await office.delivery.run() == 1
+    row = await office.row(broken)
+    assert (row["state"], row["error"]) == (
+        "queued",
+        f"defect: mail {broken} cannot be written as a message (UnicodeEncodeError)",
+    )
+
+
+async def test_an_error_that_nobody_foresaw_fails_the_job_once_the_other_mails_are_sent(
+    office: Office, post: Post
+) -> None:
+    poison = await office.invite("one")
+    post.poison = poison
+    await office.invite("two")
+    for attempt in range(1, len(PAUSES) + 2):
+        with pytest.raises(RuntimeError):
+            await office.delivery.run()
+        assert len(post.sent) == 1
+        assert (await office.row(poison))["attempts"] == attempt
+        office.clock.advance(LEASE)
     assert await office.delivery.run() == 0
-    row = await office.row(mail_id)
-    assert (row["state"], row["error"]) == ("queued", "RuntimeError")
+    row = await office.row(poison)
+    assert (row["state"], row["error"]) == ("failed", "refused: every attempt ended with its worker")
 
 
 async def test_a_mail_whose_courier_died_is_sent_again_after_the_lease(office: Office, post: Post) -> None:
