@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -36,10 +37,21 @@ _log = logging.getLogger(__name__)
 
 
 class Lifecycle:
-    """Every call is one use case in one transaction, audited with its reason."""
+    """Every call is one use case in one transaction, audited with its reason.
+
+    forget: makes log-ins look the members of a tenant up again, so that a move holds from their next request on.
+    """
 
     def __init__(
-        self, *, database: Database, clock: Clock, plans: Plans, cache: Cache, billing: Billing, seal: Seal
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        plans: Plans,
+        cache: Cache,
+        billing: Billing,
+        seal: Seal,
+        forget: Callable[[UUID], None],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -47,6 +59,7 @@ class Lifecycle:
         self._cache = cache
         self._billing = billing
         self._seal = seal
+        self._forget = forget
 
     async def suspend(self, tenant_id: UUID, *, reason: str, actor: str) -> Tenant:
         """Reduce-only from the next order on: purchases are refused, live ones withdrawn, funds decide no more."""
@@ -173,6 +186,7 @@ class Lifecycle:
                 after["acknowledged_positions"] = positions
             before = {"state": tenant.state, "purge_at": standing.purge_at}
             await _audit(tx, tenant, f"tenant.{move}", before, after, actor, reason, at)
+        self._forget(tenant_id)
         return replace(tenant, state=state)
 
     async def _write(

@@ -87,6 +87,18 @@ async def test_a_move_is_audited_with_its_reason_told_to_members_and_mailed(hous
     assert mail == {"recipient": "tenant_admin@acme.example"}
 
 
+async def test_a_suspension_holds_from_the_next_request_on(house: House) -> None:
+    tenant = await house.tenant("acme")
+    headers = await house.as_(Role.TENANT_ADMIN)
+    assert (await house.ask("GET", "/funds", headers=headers)).status_code == 200  # the login is remembered now
+    await house.services.lifecycle.suspend(tenant.id, reason="unpaid", actor=ACTOR)
+    body = {"name": "late", "mode": "paper", "capital": "1000", "config": CONFIG}
+    refused = await house.ask("POST", "/funds", body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    await house.services.lifecycle.resume(tenant.id, reason="paid", actor=ACTOR)
+    assert (await house.ask("POST", "/funds", body, headers=headers)).status_code == 201
+
+
 async def test_a_suspended_tenant_sells_and_halts_but_adds_no_risk(house: House) -> None:
     tenant = await house.tenant("acme")
     trader = await house.as_(Role.TRADER)

@@ -94,6 +94,7 @@ def build_services(settings: Settings, parts: Parts) -> Services:
         people=rooms.people,
         cache=cache,
         seal=parts.seal,
+        forget=access.logins.forget_tenant,
     )
     return Services(
         **_named(parts),

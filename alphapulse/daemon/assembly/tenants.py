@@ -83,7 +83,9 @@ def build_tenants(
     people: People,
     cache: Cache,
     seal: Seal,
+    forget: Callable[[UUID], None],
 ) -> Tenants:
+    """forget: makes log-ins look the members of a tenant up again."""
     secrets, billing = FileSecrets(data_directory / "secrets"), NoBilling()
     steps = Steps(
         database=database,
@@ -101,7 +103,9 @@ def build_tenants(
 
     return Tenants(
         provisioning=Provisioning(database=database, clock=clock, steps=steps, enqueue=enqueue),
-        lifecycle=Lifecycle(database=database, clock=clock, plans=plans, cache=cache, billing=billing, seal=seal),
+        lifecycle=Lifecycle(
+            database=database, clock=clock, plans=plans, cache=cache, billing=billing, seal=seal, forget=forget
+        ),
         meter=CallMeter(metering=metering, plans=plans, clock=clock),
         secrets=secrets,
         billing=billing,

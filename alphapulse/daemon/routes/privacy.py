@@ -83,14 +83,12 @@ async def delete(call: Annotated[Call, allow(Permission.ACCOUNT_DELETE)], body: 
         actor=call.caller.actor,
         acknowledge_positions=body.acknowledge_positions,
     )
-    call.services.logins.forget_tenant(call.tenant_id)
     return answer(deleted)
 
 
 async def restore(call: Annotated[Call, allow(Permission.ACCOUNT_DELETE)], body: Undo) -> Response:
     """Take a deletion back, within its 30 days."""
     restored = await call.services.lifecycle.restore(call.tenant_id, reason=body.reason, actor=call.caller.actor)
-    call.services.logins.forget_tenant(call.tenant_id)
     return answer(restored)
 
 
