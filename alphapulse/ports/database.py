@@ -61,6 +61,13 @@ class Database(Protocol):
         """
         ...
 
+    def moment(self, tenant_id: UUID) -> AbstractAsyncContextManager[Transaction]:
+        """As ``transaction``, to read only: every statement sees the database as it stood at the first one.
+
+        For answers that put several tables together. It locks nothing, so nobody waits for it.
+        """
+        ...
+
     def glance(self, tenant_id: UUID) -> AbstractAsyncContextManager[Transaction]:
         """As ``transaction``, for exactly one ``all`` or ``one`` that only reads: it all goes in one round trip.
 

@@ -94,21 +94,21 @@ class Books:
     async def performance(self, tenant_id: UUID, fund: str) -> Performance:
         """Over every equity point. Returns are measured from the capital paid in."""
         if self._cache is None:
-            async with self._database.transaction(tenant_id) as tx:
+            async with self._database.moment(tenant_id) as tx:
                 return await performance.measure(tx, await fund_store.find(tx, fund))
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.moment(tenant_id) as tx:
             found = await fund_store.find(tx, fund)
             key = await performance.key_of(tx, tenant_id, found)
         if copy := await performance.kept(self._cache, key):
             return copy
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.moment(tenant_id) as tx:
             made = await performance.measure(tx, found)
         await performance.keep(self._cache, key, made)
         return made
 
     async def verify(self, tenant_id: UUID, fund: str) -> list[str]:
         """One line per difference between the stored books and a derivation from the fills; empty when they agree."""
-        async with self._database.transaction(tenant_id) as tx:
+        async with self._database.moment(tenant_id) as tx:
             return await drift.find(tx, await fund_store.find(tx, fund))
 
     async def orders(

@@ -12,12 +12,11 @@ from alphapulse.domain.money import ZERO, plain
 from alphapulse.domain.orders import Fill, FillRecord
 from alphapulse.domain.portfolio import Entry, Position, apply_fill, balances, capital_entry, fill_entry
 from alphapulse.ports.database import Transaction
-from alphapulse.trading import book_store, fund_store, order_store
+from alphapulse.trading import book_store, order_store
 
 
 async def find(tx: Transaction, fund: Fund) -> list[str]:
-    """One line per difference; empty when everything agrees. Takes the fund's lock: nothing half-booked is seen."""
-    await fund_store.lock(tx, fund.id)
+    """One line per difference; empty when everything agrees. tx: of one moment, or of a database that stands still."""
     fills = await order_store.booked(tx, fund.id)
     filled = await order_store.filled(tx, fund.id)
     broken = await book_store.unbalanced(tx, fund.id)

@@ -234,3 +234,20 @@ async def test_more_requests_than_connections_wait_their_turn(urls: DatabaseUrls
     assert row is not None
     assert row["open"] <= 2
     await database.close()
+
+
+async def test_a_moment_is_one_state_of_the_database_and_writes_nothing(
+    database: PostgresDatabase, make_tenant: MakeTenant
+) -> None:
+    tenant_id = await make_tenant(database)
+    rename = "UPDATE tenants SET name = 'later'"
+    async with database.moment(tenant_id) as tx:
+        before = await tx.one("SELECT name FROM tenants")
+        async with database.transaction(tenant_id) as other:
+            await other.run(rename)
+        assert await tx.one("SELECT name FROM tenants") == before
+    async with database.moment(tenant_id) as tx:
+        assert await tx.one("SELECT name FROM tenants") == {"name": "later"}
+    with pytest.raises(Defect, match="read-only"):
+        async with database.moment(tenant_id) as tx:
+            await tx.run(rename)

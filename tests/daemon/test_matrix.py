@@ -34,14 +34,16 @@ class Operation:
     permission: Permission | None
     body: Any
     needs_key: bool
+    queries: tuple[str, ...]
 
     @property
     def names(self) -> list[str]:
-        """What the path names."""
-        return re.findall(r"{(\w+)}", self.path)
+        """What the path names, and the query where it is about a fund."""
+        return [*re.findall(r"{(\w+)}", self.path), *(name for name in self.queries if name == "fund")]
 
     def at(self, things: Mapping[str, str]) -> str:
-        return self.path.format_map(things)
+        path = self.path.format_map(things)
+        return f"{path}?fund={things['fund']}" if "fund" in self.queries else path
 
     def body_for(self, things: Mapping[str, str]) -> Any:
         """The example of the description, about the things of one tenant."""
@@ -60,8 +62,12 @@ def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
             reference = content.get("application/json", {}).get("schema", {}).get("$ref", "")
             body = schemas[reference.rsplit("/", 1)[1]]["example"] if reference else None
             named = said["x-permission"]
-            needs_key = any(each["name"] == "Idempotency-Key" for each in said.get("parameters", ()))
-            yield Operation(method.upper(), path, None if named is None else Permission(named), body, needs_key)
+            parameters = said.get("parameters", ())
+            needs_key = any(each["name"] == "Idempotency-Key" for each in parameters)
+            queries = tuple(each["name"] for each in parameters if each["in"] == "query")
+            yield Operation(
+                method.upper(), path, None if named is None else Permission(named), body, needs_key, queries
+            )
 
 
 async def things_of(house: House, slug: str) -> dict[str, str]:

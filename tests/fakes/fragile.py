@@ -45,6 +45,11 @@ class FragileDatabase:
             yield tx
 
     @asynccontextmanager
+    async def moment(self, tenant_id: UUID) -> AsyncGenerator[Transaction]:
+        async with self._database.moment(tenant_id) as tx:
+            yield tx
+
+    @asynccontextmanager
     async def user(self, user_id: UUID) -> AsyncGenerator[Transaction]:
         async with self._database.user(user_id) as tx:
             yield tx

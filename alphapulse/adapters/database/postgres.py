@@ -203,6 +203,10 @@ class PostgresDatabase:
             begin += f"; SET LOCAL app.user_id = '{_text(user_id)}'"
         return _Scope(self._platform if watching else self._app, begin.encode(), tenant_id, self._seal)
 
+    def moment(self, tenant_id: UUID) -> _Scope:
+        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL app.tenant_id = '{_text(tenant_id)}'"
+        return _Scope(self._platform if WATCHING.get() else self._app, begin.encode(), tenant_id, self._seal)
+
     def glance(self, tenant_id: UUID) -> GlanceTransaction:
         return GlanceTransaction(self._platform if WATCHING.get() else self._app, tenant_id, self._seal)
 
