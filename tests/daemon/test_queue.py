@@ -6,8 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -22,10 +21,10 @@ from alphapulse.adapters.telemetry.none import NoTelemetry
 from alphapulse.daemon.jobs import store
 from alphapulse.domain.jobs import JobRecord, JobState
 from alphapulse.errors import Conflict, NotFound, Refused, Unavailable
-from alphapulse.ports.queue import JobFunction, Turn
+from alphapulse.ports.queue import Turn
 from tests.conftest import MakeTenant
 from tests.daemon.replica import QUICK, marks
-from tests.daemon.waiting import eventually
+from tests.daemon.waiting import eventually, working
 
 Spawn = Callable[..., subprocess.Popen[bytes]]
 
@@ -47,19 +46,6 @@ def spawn(urls: DatabaseUrls) -> Iterator[Spawn]:
     for process in started:
         process.kill()
         process.wait()
-
-
-@asynccontextmanager
-async def working(
-    queue: ProcrastinateQueue, functions: Mapping[str, JobFunction], concurrency: int = 2
-) -> AsyncGenerator[None]:
-    worker = asyncio.create_task(queue.work(functions, concurrency=concurrency))
-    try:
-        yield
-    finally:
-        worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await worker
 
 
 async def enqueue(database: PostgresDatabase, queue: ProcrastinateQueue, name: str, **arguments: str) -> UUID:

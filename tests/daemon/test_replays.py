@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -22,15 +21,16 @@ from alphapulse.domain.jobs import JobState
 from alphapulse.domain.tenancy import Role
 from alphapulse.errors import StorageFull
 from alphapulse.ports.database import Transaction
-from alphapulse.ports.queue import JobFunction, Turn
+from alphapulse.ports.queue import Turn
 from alphapulse.settings import load
 from tests.conftest import MakeTenant
 from tests.daemon.house import CONFIG, House, build_house
 from tests.daemon.test_jobs import MIDNIGHT, Desk
-from tests.daemon.waiting import eventually
+from tests.daemon.waiting import eventually, working
 
 ONE_BAR = timedelta(0)
 LONG = 20_000
+REPLAYS = frozenset({"replay"})
 
 
 @pytest.fixture
@@ -56,19 +56,6 @@ async def found(desk: Desk, name: str, replay: Replay) -> Replay:
     return await desk.services.replays.get(desk.tenant_id, name, replay.id)
 
 
-@asynccontextmanager
-async def working(desk: Desk, functions: Mapping[str, JobFunction]) -> AsyncGenerator[None]:
-    worker = asyncio.create_task(
-        desk.services.queue.work(functions, concurrency=2, resumable=frozenset({"replay"}))  # pyright: ignore[reportAttributeAccessIssue] -- the port enqueues, this adapter works too
-    )
-    try:
-        yield
-    finally:
-        worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await worker
-
-
 async def test_a_replay_job_does_some_bars_and_asks_for_another_turn(desk: Desk) -> None:
     replay = await begin(desk, "past", 3)
     job = ReplayJob(replays=desk.services.replays, turn=ONE_BAR)
@@ -87,7 +74,9 @@ async def test_long_replays_in_every_slot_leave_room_for_the_jobs_of_others_and_
     replays = [await begin(desk, name, LONG // 4) for name in names]
     turn = timedelta(milliseconds=200)
     async with working(
-        desk, {"replay": ReplayJob(replays=desk.services.replays, turn=turn).run, "reconcile": reconcile}
+        desk.services.queue,
+        {"replay": ReplayJob(replays=desk.services.replays, turn=turn).run, "reconcile": reconcile},
+        resumable=REPLAYS,
     ):
 
         async def all_moved() -> bool:
@@ -115,7 +104,7 @@ async def test_a_replay_survives_a_full_disk_and_goes_on_at_its_cursor(desk: Des
         stands = await found(desk, "past", replay)
         assert (stands.state, stands.bars_done) == (ReplayState.RUNNING, 1)
         connection.execute("DROP TRIGGER no_room ON app.equity; DROP FUNCTION app.no_room()")
-    async with working(desk, {"replay": job.run}):
+    async with working(desk.services.queue, {"replay": job.run}, resumable=REPLAYS):
 
         async def over() -> bool:
             return (await found(desk, "past", replay)).state is ReplayState.FINISHED
@@ -127,7 +116,7 @@ async def test_a_replay_survives_a_full_disk_and_goes_on_at_its_cursor(desk: Des
 async def test_a_running_replay_is_stopped_by_a_trader_and_its_job_ends(desk: Desk) -> None:
     replay = await begin(desk, "past", LONG // 4)
     function = ReplayJob(replays=desk.services.replays, turn=timedelta(milliseconds=200)).run
-    async with working(desk, {"replay": function}):
+    async with working(desk.services.queue, {"replay": function}, resumable=REPLAYS):
 
         async def moved() -> bool:
             return (await found(desk, "past", replay)).bars_done > 0

@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 
-from alphapulse.adapters.database.postgres import PostgresDatabase
-from alphapulse.adapters.database.urls import DatabaseUrls
 from alphapulse.clock import ManualClock
 from alphapulse.domain.tenancy import Role, Token
 from alphapulse.domain.throttle import ATTACK, FREE_TRIES, TRUST
 from alphapulse.errors import TooManyRequests, Unauthenticated
 from alphapulse.tenancy.doors import LogIn
 from alphapulse.tenancy.throttle import network_of
-from tests.daemon.house import PASSWORD, House, open_house
+from tests.daemon.house import PASSWORD, House
 
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TRADER = LogIn("trader@acme.example", PASSWORD, address="192.0.2.1")
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(NOW)
-
-
-@pytest.fixture
-async def house(
-    database: PostgresDatabase, urls: DatabaseUrls, tmp_path: Path, clock: ManualClock
-) -> AsyncIterator[House]:
-    async with open_house(database, urls, tmp_path, clock) as opened:
-        await opened.tenant("acme")
-        yield opened
+def house(house_in_time: House) -> House:
+    return house_in_time
 
 
 async def outcome(house: House, given: LogIn) -> str:

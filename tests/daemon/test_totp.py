@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,25 +18,16 @@ from alphapulse.errors import AlreadyExists
 from alphapulse.tenancy.admins import create_platform_admin
 from alphapulse.tenancy.codes import hash_recovery, new_secret, step_of
 from alphapulse.tenancy.passwords import Passwords
+from tests.daemon.conftest import NOW
 from tests.daemon.house import PASSWORD, House, audit_of, open_house
 from tests.daemon.test_logins import bearer, login
 
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TRADER = "trader@acme.example"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(NOW)
-
-
-@pytest.fixture
-async def house(
-    database: PostgresDatabase, urls: DatabaseUrls, tmp_path: Path, clock: ManualClock
-) -> AsyncIterator[House]:
-    async with open_house(database, urls, tmp_path, clock) as opened:
-        await opened.tenant("acme")
-        yield opened
+def house(house_in_time: House) -> House:
+    return house_in_time
 
 
 @dataclass
